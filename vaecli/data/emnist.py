@@ -1,0 +1,55 @@
+"""EMNIST: handwritten letters and digits of 28x28 (Cohen et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from vaecli.data.base import Split
+from vaecli.data.downloaded import IdxSet
+from vaecli.data.images import Binarise
+
+
+class EmnistSplit(Enum):
+    """The ways in which EMNIST is divided into classes; the names are the words of `data.split`."""
+
+    byclass = "byclass"
+    bymerge = "bymerge"
+    balanced = "balanced"
+    letters = "letters"
+    digits = "digits"
+    mnist = "mnist"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emnist(IdxSet):
+    """One of EMNIST's selections, in <root>/EMNIST/raw."""
+
+    binarise: Binarise = Binarise.dynamic
+    split: EmnistSplit = EmnistSplit.balanced
+
+    def files(self) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
+        """(folder, images, labels) of the training part, and of the test part."""
+        train, test = (
+            (
+                self.directory / "EMNIST" / "raw",
+                f"emnist-{self.split.name}-{part}-images-idx3-ubyte",
+                f"emnist-{self.split.name}-{part}-labels-idx1-ubyte",
+            )
+            for part in ("train", "test")
+        )
+        return train, test
+
+    def fetch(self) -> None:
+        """Download all selections through torchvision, which checks MD5 sums."""
+        from torchvision.datasets import EMNIST  # slow to import
+
+        EMNIST(self.directory, split=self.split.name, download=True)
+
+    def read(self) -> tuple[Split, Split]:
+        """Training and test part, upright, with classes counted from 0."""
+        # The files hold each image transposed, and number the letters a..z from 1.
+        first = 1 if self.split is EmnistSplit.letters else 0
+        train, test = (Split(x.transpose(2, 3), y - first) for x, y, _ in super().read())
+        return train, test

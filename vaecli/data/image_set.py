@@ -1,0 +1,124 @@
+"""What all sets of images share: their common keys, and the way from raw images to Data."""
+
+# N examples, C channels, H height, W width
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vaecli.data.base import Data, DataSet, Kind, Split
+from vaecli.data.images import Binarise, draw, kind_of, resize, threshold
+from vaecli.data.splits import plan_splits
+from vaecli.errors import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet(DataSet):
+    """The keys common to all sets of images."""
+
+    binarise: Binarise = Binarise.none
+    image_size: int | None = None  # side in pixels; None keeps the size
+    val_fraction: float = 0.1
+    limit: int | None = None  # most training examples; None uses all
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The option's name, which is the module's."""
+        return type(self).__module__.rsplit(".", 1)[-1]
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range."""
+        require_fraction("data.val_fraction", self.val_fraction)
+        for key, least, example in (("image_size", 2, 28), ("limit", 1, 1000), ("seed", 0, 0)):
+            value = getattr(self, key)
+            require(
+                value is None or value >= least,
+                f"data.{key}",
+                value,
+                f"must be at least {least}",
+                f"try data.{key}={example}",
+            )
+
+    def require_binarisable(self, channels: int, *, real: bool = False) -> None:
+        """Raise UsageError if images of so many channels, or real numbers, are to be binarised."""
+        require(
+            self.binarise is Binarise.none or (channels == 1 and not real),
+            "data.binarise",
+            self.binarise.name,
+            "only grey images have grey levels to binarise, and "
+            f"{self.name} holds {'real numbers' if real else 'colour images'} here",
+            "use data.binarise=none",
+        )
+
+    def assemble(self, train: Split, val: Split, test: Split) -> Data:
+        """Data from the final splits: binarise them if that was asked for, and name their kind.
+
+        Raises UsageError if colour images or real numbers were to be binarised.
+        """
+        shape = tuple(train.x.shape[1:])  # (C, H, W)
+        real = train.x.is_floating_point()
+        self.require_binarisable(shape[0], real=real)
+        if self.binarise is not Binarise.none:
+            train, val, test = (
+                part._replace(x=self._binarised(part.x, name))
+                for part, name in ((train, "train"), (val, "val"), (test, "test"))
+            )
+        return Data(
+            name=self.name,
+            shape=shape,
+            kind=Kind.REAL if real else kind_of(shape[0], self.binarise),
+            train=train,
+            val=val,
+            test=test,
+            dynamic=self.binarise is Binarise.dynamic,
+        )
+
+    def _binarised(self, x: Tensor, part: str) -> Tensor:
+        if self.binarise is Binarise.threshold:
+            return threshold(x)
+        if self.binarise is Binarise.dynamic and part == "train":
+            return x  # drawn afresh in every batch
+        return draw(x, self.seed, part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallImageSet(ImageSet):
+    """A set of images that is read whole into memory."""
+
+    @abstractmethod
+    def read(self) -> tuple[Split, Split | None]:
+        """All uint8 images (N, C, H, W): the training part and the official test part, if any."""
+
+    @property
+    def held_out(self) -> float:
+        """The share of the images to test on where there is no official test part."""
+        return 0.0
+
+    def load(self) -> Data:
+        """Read, divide, resize and binarise. Raises UsageError naming the file at fault."""
+        whole, test = self.read()
+        plan = plan_splits(
+            len(whole.x),
+            seed=self.seed,
+            val_fraction=self.val_fraction,
+            test_fraction=self.held_out if test is None else 0.0,
+            limit=self.limit,
+            key="data",
+            value=self.name,
+        )
+        y = None if whole.y is None else whole.y[plan.order]
+        train, val, drawn = plan.parts(self._resized(whole.x[plan.order]), y)
+        test = drawn if test is None else test._replace(x=self._resized(test.x))
+        return self.assemble(train, val, test)
+
+    def _resized(self, x: Tensor) -> Tensor:
+        return x.contiguous() if self.image_size is None else resize(x, self.image_size)
+
+
+def require_fraction(key: str, value: float) -> None:
+    """Raise UsageError unless 0 < value < 1 (which also refuses NaN)."""
+    require(0 < value < 1, key, value, "must lie between 0 and 1", f"try {key}=0.1")

@@ -1,0 +1,73 @@
+"""Pictures of the latent space: reconstructions, samples, traversals, t-SNE."""
+
+# N examples, Z latent, C channels, H height, W width
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+from vaecli.diagnosis.rate import Encoded, sample_codes
+from vaecli.models.vae import VAE
+from vaecli.randomness import generator
+
+COLUMNS = 10  # originals, reconstructions, samples in a row
+TRAVERSED = 6  # dimensions
+STEPS = 9  # codes from -3 to 3
+
+
+def reconstructions(
+    vae: VAE, data: Data, encoded: Encoded, *, seed: int, n: int = COLUMNS
+) -> tuple[Tensor, Tensor]:
+    """The first n examples and what the decoder makes of a z ~ q(z|x): (n, C, H, W) each."""
+    n = min(n, len(encoded.mu))
+    index = torch.arange(n)
+    x = data.batch(getattr(data, encoded.split), index).cpu()
+    return x, _draw(vae, sample_codes(encoded, seed)[:n], seed)
+
+
+def prior_samples(vae: VAE, *, seed: int, n: int = 2 * COLUMNS) -> Tensor:
+    """Decoded draws from the prior, (n, C, H, W)."""
+    z = torch.randn(n, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
+    return _draw(vae, z, seed)
+
+
+def traversals(vae: VAE, encoded: Encoded, *, seed: int) -> tuple[Tensor, list[int]]:
+    """One code moved along single dimensions from -3 to 3, those of largest KL first.
+
+    Returns pictures (dims, STEPS, C, H, W) and the dimensions. The other coordinates stay at the
+    posterior mean of the first example; all pictures share their noise.
+    """
+    dims = encoded.kl_per_dim.mean(0).argsort(descending=True)[:TRAVERSED].tolist()
+    z = encoded.mu[0].repeat(len(dims), STEPS, 1)  # (dims, STEPS, Z)
+    for row, dim in enumerate(dims):
+        z[row, :, dim] = torch.linspace(-3, 3, STEPS)
+    pictures = _draw(vae, z.flatten(0, 1), seed, same_noise=True)
+    return pictures.unflatten(0, (len(dims), STEPS)), dims
+
+
+def tsne(encoded: Encoded, *, points: int, seed: int) -> Tensor | None:
+    """t-SNE of up to `points` posterior means, (points, 2); None if there is nothing to show."""
+    from sklearn.manifold import TSNE
+
+    mu = encoded.mu[:points].double().numpy()
+    if len(mu) < 50 or float(mu.std(0).max()) < 1e-6:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        placed = TSNE(
+            init="pca" if mu.shape[1] >= 2 else "random", random_state=seed % 2**32
+        ).fit_transform(mu)
+    return torch.from_numpy(placed)
+
+
+def _draw(vae: VAE, z: Tensor, seed: int, *, same_noise: bool = False) -> Tensor:
+    rows = 1 if same_noise else len(z)
+    noise = torch.rand(rows, *vae.shape, generator=generator(seed, "evaluation", index=3))
+    # Away from 0 and 1, where inverse distribution functions are infinite.
+    noise = noise.clamp(1e-6, 1 - 1e-6).expand(len(z), *vae.shape)
+    device = vae.output_bias.device
+    return vae.draw(z.to(device), noise.to(device)).float().cpu()

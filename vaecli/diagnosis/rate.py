@@ -1,0 +1,113 @@
+"""The one pass over a split that every figure starts from: q(z|x), its KL, and the distortion."""
+
+# N examples, Z latent; nats per example
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data, Split
+from vaecli.models.vae import VAE
+from vaecli.randomness import generator
+
+BATCH = 500  # examples in one forward pass without gradients
+
+
+class Encoded(NamedTuple):
+    """The posterior of every example of a split, float32 on the host."""
+
+    mu: Tensor  # (N, Z)
+    logvar: Tensor  # (N, Z)
+    kl_per_dim: Tensor  # (N, Z)
+    y: Tensor | None  # (N,)
+    split: str
+
+
+def batches(n: int) -> list[Tensor]:
+    """The indices 0..n-1 in order, in chunks that fit a forward pass."""
+    return list(torch.arange(n).split(BATCH))
+
+
+def first(split: Split, samples: int | None) -> int:
+    """How many examples of the split to use: all, or the first `samples`."""
+    return len(split.x) if samples is None else min(samples, len(split.x))
+
+
+@torch.no_grad()
+def encode(vae: VAE, data: Data, split: str, *, samples: int | None = None) -> Encoded:
+    """q(z|x) for the first `samples` examples of the split called `split`."""
+    part: Split = getattr(data, split)
+    n = first(part, samples)
+    rows = []
+    for index in batches(n):
+        mu, logvar = vae.encode(_examples(data, split, index))
+        rows.append((mu, logvar, vae.prior.kl_per_dim(mu, logvar)))
+    mu, logvar, kl_per_dim = (torch.cat(column).float().cpu() for column in zip(*rows, strict=True))
+    return Encoded(mu, logvar, kl_per_dim, None if part.y is None else part.y[:n].cpu(), split)
+
+
+def sample_codes(encoded: Encoded, seed: int) -> Tensor:
+    """One z ~ q(z|x) per example, (N, Z): the same draw at every evaluation of the same run."""
+    eps = torch.randn(encoded.mu.shape, generator=generator(seed, "evaluation"))
+    return encoded.mu + (0.5 * encoded.logvar).exp() * eps
+
+
+@torch.no_grad()
+def distortion(vae: VAE, data: Data, split: str, z: Tensor) -> Tensor:
+    """-log p(x|z) of the first N examples of the split, each with its row of z (N, Z): (N,)."""
+    parts = []
+    for index in batches(len(z)):
+        x = _examples(data, split, index)
+        parts.append(-vae.log_px(x, z[index].to(x.device)[None])[0].float().cpu())
+    return torch.cat(parts)
+
+
+def figures(encoded: Encoded, *, threshold: float, variance_threshold: float = 0.01) -> dict:
+    """The figures that need q(z|x) alone, in float64.
+
+    threshold: nats; a dimension is active if its mean KL is above it.
+    variance_threshold: a unit is active if Var_x[mu_j] is above it (Burda et al. 2016; population
+    variance over the whole split).
+    """
+    kl = encoded.kl_per_dim.double().mean(0)  # (Z,)
+    spread = mean_variance(encoded)
+    active = int((kl > threshold).sum())
+    return {
+        "active_dimensions": active,
+        "total_dimensions": kl.numel(),
+        "utilization": active / kl.numel(),
+        "rate": kl.sum().item(),
+        "kl_per_dim": kl.tolist(),
+        "active_units": int((spread > variance_threshold).sum()),
+        "mu_variance": spread.mean().item(),
+        "mean_logvar": encoded.logvar.double().mean().item(),
+    }
+
+
+def mean_variance(encoded: Encoded) -> Tensor:
+    """Var_x[mu_j], the population variance of the posterior means: (Z,) float64."""
+    return encoded.mu.double().var(0, correction=0)
+
+
+def evaluate(
+    vae: VAE, data: Data, split: str, *, seed: int, threshold: float, samples: int | None = None
+) -> tuple[dict, Encoded, Tensor]:
+    """Figures with distortion and ELBO; also the encoded split and each example's distortion."""
+    encoded = encode(vae, data, split, samples=samples)
+    per_example = distortion(vae, data, split, sample_codes(encoded, seed))
+    found = figures(encoded, threshold=threshold)
+    found["distortion"] = per_example.double().mean().item()
+    found["elbo"] = -found["distortion"] - found["rate"]
+    return found, encoded, per_example
+
+
+def _examples(data: Data, split: str, index: Tensor) -> Tensor:
+    # Validation and test images are binarised when loaded; the training split of a dynamically
+    # binarised set is drawn here, the same draw for the same chunk every time.
+    binarisation = None
+    if split == "train" and data.dynamic:
+        binarisation = generator(0, "evaluation", index=1 + int(index[0]), device=data.device)
+    return data.batch(getattr(data, split), index, binarisation)

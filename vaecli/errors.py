@@ -1,0 +1,22 @@
+"""How vaecli says no: wrong use ends with exit code 2 and at most three lines, never a traceback."""
+
+
+class UsageError(Exception):
+    """The request cannot be carried out as it was made.
+
+    The message names the key and its value, the rule it breaks and the remedy.
+    """
+
+    def __init__(self, key: str, value: object, rule: str, remedy: str):
+        super().__init__(f"{key}={_short(value)}: {rule}\n  {remedy}")
+
+
+def require(condition: bool, key: str, value: object, rule: str, remedy: str) -> None:
+    """Raise UsageError unless `condition` holds."""
+    if not condition:
+        raise UsageError(key, value, rule, remedy)
+
+
+def _short(value: object, most: int = 200) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else text[: most - 3] + "..."

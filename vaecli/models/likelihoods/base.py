@@ -1,0 +1,47 @@
+"""What a likelihood p(x|z) is: how a decoder's output is read as a density of the data."""
+
+# N examples, C channels, H height, W width; out (N, outputs*C, H, W) is laid out as `outputs`
+# blocks of C channels: out.chunk(outputs, dim=1) gives one (N, C, H, W) tensor per parameter.
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from vaecli.data.base import Kind
+
+
+@dataclass(eq=False)  # modules are compared and hashed by identity
+class Likelihood(nn.Module):
+    """p(x|z) with independent pixels given the decoder's output; fields are the yaml's keys."""
+
+    outputs: ClassVar[int] = 1  # decoder channels per data channel
+    kinds: ClassVar[frozenset[Kind]]  # kinds of data it is a density or mass function for
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range."""
+
+    @abstractmethod
+    def start(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """The output bias of the best code-free decoder, (outputs*C, H, W).
+
+        mean, variance: (C, H, W) of each pixel over the training set.
+        """
+
+    @abstractmethod
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) in nats, summed over pixels: (N, outputs*C, H, W), (N, C, H, W) -> (N,)."""
+
+    @abstractmethod
+    def mean(self, out: Tensor) -> Tensor:
+        """E[x|z], (N, C, H, W), for pictures."""
+
+    @abstractmethod
+    def sample(self, out: Tensor, noise: Tensor) -> Tensor:
+        """A draw of x given z; noise is uniform on (0, 1), (N, C, H, W)."""

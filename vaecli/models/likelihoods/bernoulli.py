@@ -1,0 +1,48 @@
+"""Bernoulli pixels: the likelihood of binary images, customary for grey ones."""
+
+# N examples, C channels, H height, W width
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from vaecli.data.base import Kind
+from vaecli.models.likelihoods.base import Likelihood
+
+# A pixel that is never on would ask for a logit of minus infinity. The floor costs at most 1e-4
+# nats a pixel, below 0.08 nats on MNIST's 784, and keeps the logit (-9.2) within reach of training.
+MIN_PROBABILITY = 1e-4
+
+
+@dataclass(eq=False)
+class Bernoulli(Likelihood):
+    """p(x|z) = prod_i p_i^x_i (1 - p_i)^(1 - x_i), p = sigmoid(out).
+
+    For binary x a mass function. For grey levels in [0, 1] it is the customary binary
+    cross-entropy, which is *not* normalised over x (Loaiza-Ganem & Cunningham 2019, "The
+    continuous Bernoulli"): its nats can be compared with each other, not with other likelihoods.
+    """
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.BINARY, Kind.GREY})
+
+    def start(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """The log-odds of each pixel's mean, (C, H, W)."""
+        return torch.logit(mean.float(), eps=MIN_PROBABILITY)
+
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        """The log mass in nats, summed over pixels: logits and x (N, C, H, W) -> (N,)."""
+        nll = binary_cross_entropy_with_logits(out.float(), x, reduction="none")
+        return -nll.flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        """P(x = 1|z), (N, C, H, W)."""
+        return torch.sigmoid(out.float())
+
+    def sample(self, out: Tensor, noise: Tensor) -> Tensor:
+        """0 or 1: one where noise, uniform on (0, 1), falls below P(x = 1|z)."""
+        return (noise < self.mean(out)).float()

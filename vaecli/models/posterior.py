@@ -1,0 +1,44 @@
+"""The default posterior family and prior; a strategy may put its own in their place."""
+
+# B batch, K samples, Z latent
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+# Where exp(logvar) and its reciprocal are still far from float32's limits.
+LOGVAR_RANGE = (-30.0, 20.0)
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def gaussian_log_prob(eps: Tensor, logvar: Tensor) -> Tensor:
+    """Log N(z; mu, exp(logvar)) at z = mu + exp(logvar/2) eps: (K, B, Z), (B, Z) -> (K, B)."""
+    return -(0.5 * eps.square() + 0.5 * logvar + HALF_LOG_2PI).sum(-1)
+
+
+class Posterior(nn.Module):
+    """q(z|x) = N(mu, diag exp(logvar)), with no restriction on either."""
+
+    def forward(self, stats: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's output (B, 2Z) -> mu, logvar (B, Z) each."""
+        mu, logvar = stats.chunk(2, dim=-1)
+        return mu, logvar.clamp(*LOGVAR_RANGE)
+
+
+class StandardNormal(nn.Module):
+    """p(z) = N(0, I)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(K, B, Z) -> (K, B), nats."""
+        return -(0.5 * z.square() + HALF_LOG_2PI).sum(-1)
+
+    def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """KL(N(mu, exp(logvar)) || N(0, 1)) per latent: (B, Z) -> (B, Z), nats, >= 0.
+
+        Source: Kingma & Welling 2014, appendix B. expm1 keeps the digits of a nearly collapsed
+        dimension, where exp(logvar) - 1 - logvar cancels.
+        """
+        return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)

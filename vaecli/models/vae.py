@@ -1,0 +1,107 @@
+"""The variational autoencoder: encoder, posterior, prior, decoder and likelihood as plain slots."""
+
+# B batch, K samples, Z latent, C channels, H height, W width; all densities in nats per example
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaecli.models.likelihoods.base import Likelihood
+from vaecli.models.posterior import Posterior, StandardNormal, gaussian_log_prob
+
+
+class Terms(NamedTuple):
+    """Everything an objective may need of one batch, not yet reduced."""
+
+    log_px: Tensor  # (K, B) log p(x|z), summed over pixels
+    log_ratio: Tensor  # (K, B) log p(z) - log q(z|x)
+    kl_per_dim: Tensor  # (B, Z) closed form
+    mu: Tensor  # (B, Z)
+    logvar: Tensor  # (B, Z)
+    z: Tensor  # (K, B, Z)
+
+
+class VAE(nn.Module):
+    """p(z) p(x|z) with the amortised posterior q(z|x) (Kingma & Welling 2014).
+
+    The decoder's output gets one learned bias per output and pixel, started at the best decoder
+    that ignores z. Collapse is then the exact stationary point that theory speaks of; without the
+    bias its thresholds are wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        output_bias: Tensor,
+        latent_dim: int,
+        autoregressive: bool = False,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.posterior: nn.Module = Posterior()
+        self.prior: nn.Module = StandardNormal()
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.output_bias = nn.Parameter(output_bias.clone())  # (outputs*C, H, W)
+        self.latent_dim = latent_dim
+        self.shape = (output_bias.shape[0] // likelihood.outputs, *output_bias.shape[1:])
+        self.autoregressive = autoregressive
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, C, H, W) -> mu, logvar of q(z|x), each (B, Z), float32."""
+        stats = self.encoder(x)  # (B, 2Z)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.posterior(stats.float())
+
+    def decode(self, z: Tensor, x: Tensor) -> Tensor:
+        """The likelihood's parameters (N, outputs*C, H, W), float32, for codes z (N, Z).
+
+        x (N, C, H, W) is read by autoregressive decoders only, each pixel from the ones before it.
+        """
+        return self.decoder(z, x).float() + self.output_bias
+
+    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        """Log p(x|z): x (B, C, H, W), z (K, B, Z) -> (K, B), summed over pixels."""
+        K, B, Z = z.shape
+        repeated = x if K == 1 else x.expand(K, *x.shape).flatten(0, 1)  # (K*B, C, H, W)
+        out = self.decode(z.reshape(K * B, Z), repeated)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.likelihood.log_prob(out, repeated).reshape(K, B)
+
+    def noise_shapes(self, B: int) -> dict[str, tuple[int, ...]]:
+        """The standard normal noise that one forward pass over B examples consumes."""
+        return {"z": (1, B, self.latent_dim)}
+
+    def forward(self, x: Tensor, noise: dict[str, Tensor]) -> Terms:
+        """x (B, C, H, W), noise["z"] (K, B, Z) standard normal -> Terms."""
+        mu, logvar = self.encode(x)
+        z = mu + torch.exp(0.5 * logvar) * noise["z"]  # (K, B, Z)
+        with torch.autocast(x.device.type, enabled=False):
+            log_q = gaussian_log_prob(noise["z"], logvar)  # (K, B)
+            log_ratio = self.prior.log_prob(z) - log_q
+            kl_per_dim = self.prior.kl_per_dim(mu, logvar)
+        return Terms(self.log_px(x, z), log_ratio, kl_per_dim, mu, logvar, z)
+
+    # ------------------------------------------------------------------ pictures
+
+    @torch.no_grad()
+    def draw(self, z: Tensor, noise: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) for codes z (N, Z).
+
+        E[x|z] where pixels are independent given z; an autoregressive decoder draws pixel by pixel
+        with uniform noise (N, C, H, W), since its mean image does not exist in closed form.
+        """
+        x = torch.zeros(len(z), *self.shape, device=z.device)
+        if not self.autoregressive:
+            return self.likelihood.mean(self.decode(z, x))
+        for i in range(self.shape[1]):
+            for j in range(self.shape[2]):
+                drawn = self.likelihood.sample(self.decode(z, x), noise)
+                x[:, :, i, j] = drawn[:, :, i, j]
+        return x

@@ -1,0 +1,75 @@
+"""What a mitigation strategy is: a filler of slots in the model and in the training step."""
+
+# K samples, B batch, Z latent; nats per example
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from vaecli.models.vae import VAE, Terms
+
+if TYPE_CHECKING:
+    from vaecli.diagnosis.rate import Encoded
+
+State = dict[str, Tensor]  # all of it goes into the checkpoint
+
+SLOTS = frozenset({"posterior", "prior", "decoder", "loss", "updates"})
+
+
+class Update(NamedTuple):
+    """One optimiser step: which half of the model moves, and on which batch."""
+
+    encoder: bool = True
+    decoder: bool = True
+    batch: str = "next"  # next: the epoch's order; random: any batch; held: the last "next" again
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One mitigation; its fields are the yaml's keys. The methods here are the plain VAE.
+
+    Strategies combine if and only if their slots are disjoint.
+    """
+
+    slots: ClassVar[frozenset[str]] = frozenset()
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range."""
+
+    def install(self, vae: VAE) -> None:
+        """Fill the slots `posterior`, `prior` and `decoder` of a model just built."""
+
+    def init_state(self) -> State:
+        """The state before the first step; keys start with the strategy's name."""
+        return {}
+
+    def lr_factors(self) -> dict[str, float]:
+        """Factors on the learning rate of the groups "encoder" and "decoder"."""
+        return {}
+
+    def loss(self, terms: Terms, beta: Tensor, state: State) -> tuple[Tensor, State]:
+        """Slot `loss`: the training loss, () in nats per example, and the new state.
+
+        The default is the negative beta-ELBO: -E log p(x|z) + beta KL(q(z|x) || p(z)).
+        """
+        return distortion(terms) + beta * terms.kl_per_dim.sum(-1).mean(), state
+
+    def next_update(self, state: State) -> Update:
+        """Slot `updates`: what the next optimiser step moves. Runs on the host."""
+        return Update()
+
+    def after_update(self, state: State, update: Update, loss: Tensor) -> State:
+        """Slot `updates`: called after every optimiser step with its loss, () on the device."""
+        return state
+
+    def after_epoch(self, state: State, validation: Encoded) -> State:
+        """Slot `updates`: called after every epoch with the encoded validation split."""
+        return state
+
+
+def distortion(terms: Terms) -> Tensor:
+    """-E_q log p(x|z), averaged over samples and batch: () in nats per example."""
+    return -terms.log_px.mean()

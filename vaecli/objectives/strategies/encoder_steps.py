@@ -1,0 +1,63 @@
+"""More encoder steps, or larger ones, for each decoder step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vaecli.errors import require
+from vaecli.objectives.strategies.base import State, Strategy, Update
+
+
+@dataclass(frozen=True)
+class EncoderSteps(Strategy):
+    """`encoder_steps` = k encoder updates per decoder update, at `encoder_lr_factor` times the lr.
+
+    The fixed-ratio form of lagging inference (He et al. 2019 without their stopping rules): k - 1
+    steps of the encoder alone, on random batches, then one of both on the epoch's next batch. With
+    k = 1 and a factor above 1 the encoder takes larger steps instead of more.
+    """
+
+    slots: ClassVar[frozenset[str]] = frozenset({"updates"})
+
+    encoder_steps: int = 5
+    encoder_lr_factor: float = 1.0
+
+    def validate(self) -> None:
+        """At least one step, a positive factor."""
+        require(
+            self.encoder_steps >= 1,
+            "strategy.encoder_steps",
+            self.encoder_steps,
+            "must be at least 1",
+            "1 is plain training, 5 a common choice",
+        )
+        require(
+            self.encoder_lr_factor > 0,
+            "strategy.encoder_lr_factor",
+            self.encoder_lr_factor,
+            "must be above 0",
+            "1 keeps the encoder's learning rate",
+        )
+
+    def init_state(self) -> State:
+        """Encoder-only steps made since the last decoder step."""
+        return {"encoder_steps.made": torch.zeros((), dtype=torch.int64)}
+
+    def lr_factors(self) -> dict[str, float]:
+        """The encoder's factor."""
+        return {"encoder": self.encoder_lr_factor}
+
+    def next_update(self, state: State) -> Update:
+        """k - 1 times the encoder alone, then both."""
+        if state["encoder_steps.made"].item() < self.encoder_steps - 1:
+            return Update(decoder=False, batch="random")
+        return Update()
+
+    def after_update(self, state: State, update: Update, loss: Tensor) -> State:
+        """Count."""
+        made = state["encoder_steps.made"]
+        return {**state, "encoder_steps.made": made * 0 if update.decoder else made + 1}

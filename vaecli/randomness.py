@@ -1,0 +1,26 @@
+"""One stream of random numbers per purpose, all derived from the run's seed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+# Evaluation has its own stream and starts it afresh each time: it never consumes, nor depends on,
+# what training drew.
+PURPOSES = ("initialisation", "order", "random_batches", "noise", "binarisation", "evaluation")
+
+
+def derive(seed: int, purpose: str, index: int = 0) -> int:
+    """A 63-bit seed for `purpose`; `index` separates e.g. epochs."""
+    if purpose not in PURPOSES:
+        raise ValueError(f"purpose={purpose!r} is not one of {PURPOSES}")
+    digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(
+    seed: int, purpose: str, *, index: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A fresh generator on `device`, at the start of the purpose's stream."""
+    return torch.Generator(device=device).manual_seed(derive(seed, purpose, index))

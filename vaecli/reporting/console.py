@@ -1,0 +1,121 @@
+"""What the person at the terminal sees: a summary, a progress bar, a verdict; all but the bar are
+also lines of train.log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+NAME = "vaecli"
+WIDTH = 100
+
+
+def open_log(path: Path) -> logging.Logger:
+    """The run's logger: to the console (around the progress bar) and to `path`."""
+    close_log()
+    logger = logging.getLogger(NAME)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    console = _AroundTheBar()
+    console.setFormatter(logging.Formatter("%(message)s"))
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(console)
+    logger.addHandler(file)
+    return logger
+
+
+def close_log() -> None:
+    """Detach and close the handlers of the run before."""
+    logger = logging.getLogger(NAME)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+class ProgressBar:
+    """One line: step, loss, distortion, rate, beta, active dimensions, images/s.
+
+    Silent where standard error is not a terminal.
+    """
+
+    def __init__(self, total: int, start: int):
+        self._bar = tqdm(
+            total=total,
+            initial=start,
+            disable=None,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            unit="step",
+            leave=False,
+        )
+        self._active = ""
+
+    def window(self, step: int, means: dict[str, float]) -> None:
+        """Means of the last window of updates."""
+        self._bar.set_postfix_str(
+            f"loss {means['loss']:.2f} D {means['distortion']:.2f} R {means['rate']:.2f} "
+            f"beta {means['beta']:.2g}{self._active} {means['images_per_second']:,.0f} img/s",
+            refresh=False,
+        )
+        self._bar.update(step - self._bar.n)
+
+    def evaluation(self, row: dict[str, Any]) -> None:
+        """Keep the number of active dimensions for the next lines."""
+        self._active = f" active {row['active_dimensions']}/{row['total_dimensions']}"
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()
+
+
+def start_lines(facts: dict[str, str]) -> list[str]:
+    """The start-up summary, one aligned line a fact."""
+    width = max(map(len, facts))
+    return [f"{name:<{width}}  {value}" for name, value in facts.items()]
+
+
+def evaluation_line(row: dict[str, Any]) -> str:
+    """One evaluation for the log."""
+    return (
+        f"step {row['step']:>7}  epoch {row['epoch']:6.1f}  elbo {row['elbo']:10.2f}  "
+        f"D {row['distortion']:9.2f}  R {row['rate']:7.2f}  beta {row['beta']:5.2f}  "
+        f"active {row['active_dimensions']:>3}/{row['total_dimensions']}  "
+        f"units {row['active_units']:>3}"
+    )
+
+
+def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
+    """The verdict in plain words, wrapped for a terminal."""
+    title = (
+        f"{diagnosis['status']}: {diagnosis['active_dimensions']} of "
+        f"{diagnosis['total_dimensions']} dimensions active ({diagnosis['utilization']:.0%}), "
+        f"{diagnosis['active_units']} active units"
+    )
+    figures = (
+        f"ELBO {diagnosis['elbo']:.2f}, distortion {diagnosis['distortion']:.2f}, "
+        f"rate {diagnosis['rate']:.2f} nats per example ({diagnosis['split']} split, "
+        f"{diagnosis['examples']} examples)"
+    )
+    lines = [title, figures]
+    for sentence in diagnosis.get("verdict", []):
+        lines += textwrap.wrap(sentence, WIDTH)
+    for warning in diagnosis["warnings"]:
+        lines += textwrap.wrap(f"Warning: {warning}", WIDTH, subsequent_indent="  ")
+    commands = diagnosis.get("next_commands", [])
+    if commands:
+        lines.append("What to try next:")
+        lines += [f"  {command}    # {why}" for command, why in commands]
+    return lines
+
+
+class _AroundTheBar(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()

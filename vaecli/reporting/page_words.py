@@ -1,0 +1,97 @@
+"""What the report says in words: meanings of the figures, captions of the plots, explanations."""
+
+from __future__ import annotations
+
+COLLAPSE = (
+    "A variational autoencoder squeezes each example x through a code z. Training charges for every "
+    "nat by which the code's distribution q(z|x) differs from the prior p(z). Posterior collapse is "
+    "what happens when paying is not worth it: q(z|x) becomes the prior for every x, the code "
+    "carries nothing about the data, and the decoder works without it."
+)
+
+STATUSES = {
+    "FULL COLLAPSE": "No dimension is active: the code says nothing about x.",
+    "SEVERE COLLAPSE": "Fewer than 10 % of the dimensions are active.",
+    "PARTIAL COLLAPSE": "Fewer than half of the dimensions are active.",
+    "HEALTHY": "At least half of the dimensions are active.",
+}
+
+RUN_STATES = {
+    "diverged": "This run diverged: the loss stopped being a number. The figures describe the last "
+    "good weights, if there are any.",
+    "failed": "This run failed before its end. The figures describe what it had reached.",
+    "interrupted": "This run was interrupted. The figures describe what it had reached.",
+    "running": "This run had not finished when the page was written.",
+    "pending": "This run had not started when the page was written.",
+}
+
+# Key of diagnosis.json -> (name, meaning), in the order of the table of key figures.
+FIGURES = {
+    "active_dimensions": ("Active dimensions", "dimensions whose mean KL is above the threshold"),
+    "active_units": (
+        "Active units",
+        "dimensions whose mean moves with x: Var_x[mu_j] > 0.01 (Burda et al.)",
+    ),
+    "total_dimensions": ("Latent dimensions", "how many the model has"),
+    "utilization": ("Utilisation", "active dimensions as a share of all"),
+    "elbo": ("ELBO", "-(rate + distortion), nats: a lower bound on log p(x); higher is better"),
+    "rate": ("Rate", "E_x KL(q(z|x) || p(z)), nats: what the code costs; 0 in full collapse"),
+    "distortion": ("Distortion", "-E log p(x|z), nats: what is still wrong with x given its code"),
+    "total_kl": ("Total KL", "the KL summed over all dimensions, nats"),
+    "mu_variance": (
+        "Variance of mu",
+        "mean over dimensions of Var_x[mu_j]; 0: the encoder ignores x, near 1: it uses its range",
+    ),
+    "mean_logvar": (
+        "Mean log-variance",
+        "mean of log sigma_j(x)^2; 0: as wide as the prior, negative: a precise code",
+    ),
+    "threshold": ("Threshold", "KL above which a dimension counts as active, nats"),
+}
+
+# Key of a leaf in a group of diagnosis.json -> meaning; groups and leaves not listed are shown
+# under their own name.
+LEAVES = {
+    "shuffled": "rise of distortion when each example gets another one's code, nats; near 0: the "
+    "decoder does not use the code",
+    "zeroed": "rise of distortion when the code is replaced by 0, nats",
+    "ablated": "rise of distortion when one dimension is replaced by the prior's mean, nats",
+    "mutual_information": "I(x; z) under q, nats: how much the code says about which example it is",
+    "ceiling": "log N, nats: no estimate from N examples can exceed it",
+    "aggregate_kl": "KL(q(z) || p(z)), nats: how far all codes together are from the prior",
+    "marginal_kl": "KL(q(z) || p(z)), nats: how far all codes together are from the prior",
+    "residual": "rate - mutual information - KL(q(z) || p(z)), nats: 0 but for estimation error",
+    "log_px": "importance-weighted estimate of log p(x), nats: tighter than the ELBO",
+    "knn_accuracy": "class found from the nearest codes; compare with the shuffled labels",
+    "linear_probe_accuracy": "class found by a linear rule on the codes",
+}
+
+GROUPS = {
+    "latent_use": "Does the decoder use the code?",
+    "information": "How much information is in the code?",
+    "likelihood": "How well does the model explain the data?",
+    "latent_space": "What does the latent space look like?",
+    "collapse_curve": "How much of the code is how close to the prior?",
+}
+
+CAPTIONS = {
+    "kl_heatmap": "Follow a row from left to right: colour that turns grey is a dimension dying. "
+    "If many die together as beta rises, the warm-up or the target beta is the place to act.",
+    "active_over_training": "The same history as a count. Two lines that part mean KL paid for "
+    "nothing: active dimensions above active units is the mark of a floor on the KL (free bits, "
+    "delta-VAE) that the decoder does not use.",
+    "rate_distortion": "Dashed lines join points of equal ELBO: two models on one line are equally "
+    "good by that measure, although one may have a rich code and the other none. That is why the "
+    "ELBO alone cannot show collapse.",
+    "kl_per_dim": "The end of training. A cliff between a few tall bars and many grey ones means "
+    "that the objective pruned the code; all grey is full collapse.",
+    "latent_variance": "For a collapsed dimension the encoder answers mean 0 and variance 1 for "
+    "every x: no blue, grey up to the dashed line. The better the code, the more of the bar is blue.",
+    "tsne": "Neighbours in the map have similar codes. The labels were not used in training. "
+    "Distances between far clusters mean nothing.",
+    "reconstructions": "The simplest test: does what comes out depend on what goes in?",
+    "samples": "What the model makes up. Good samples are no proof of a live code: a strong decoder "
+    "can do without one.",
+    "traversals": "One dimension is moved, all others are held. The label gives its KL: a row with "
+    "a small KL should stay the same picture.",
+}

@@ -1,0 +1,48 @@
+"""The observer of a run: hands what training reports to the console, the files and TensorBoard."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from vaecli.reporting.console import ProgressBar, evaluation_line
+from vaecli.reporting.tensorboard import TensorBoard
+from vaecli.rundir import RunDirectory
+
+CONSOLE_EVALUATIONS = 12  # of these the console shows at most about so many; the files have all
+
+
+class Recorder:
+    """See `vaecli.training.fit.Observer`."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        board: TensorBoard,
+        log: logging.Logger,
+        *,
+        steps: int,
+        start: int,
+    ):
+        self.directory, self.board, self.log = directory, board, log
+        self.bar = ProgressBar(steps, start)
+        self.every = steps / CONSOLE_EVALUATIONS
+        self.steps = steps
+        self.next_line = 0.0
+
+    def window(self, step: int, means: dict[str, float]) -> None:
+        """Move the bar."""
+        self.bar.window(step, means)
+
+    def evaluation(self, row: dict[str, Any]) -> None:
+        """Write the row everywhere."""
+        self.directory.append_row(row)
+        self.board.evaluation(row)
+        self.bar.evaluation(row)
+        if row["step"] >= self.next_line or row["step"] == self.steps:
+            self.log.info(evaluation_line(row))
+            self.next_line = row["step"] + self.every
+
+    def warn(self, text: str) -> None:
+        """Say it now, in the log too."""
+        self.log.warning("Warning: %s", text)

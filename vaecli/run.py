@@ -1,0 +1,319 @@
+"""One run from its validated config to its report."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaecli import environment
+from vaecli.build import build
+from vaecli.config import Config, from_yaml, to_yaml
+from vaecli.data.base import Data
+from vaecli.diagnosis import diagnose, latent_space, verdict
+from vaecli.diagnosis.rate import Encoded
+from vaecli.errors import UsageError, require
+from vaecli.load import restore
+from vaecli.models.vae import VAE
+from vaecli.reporting import console
+from vaecli.reporting.page import write_page
+from vaecli.reporting.plots import Pictures, write_plots
+from vaecli.reporting.recorder import Recorder
+from vaecli.reporting.tensorboard import TensorBoard
+from vaecli.rundir import RunDirectory
+from vaecli.training import checkpoint
+from vaecli.training.fit import Diverged, Fit
+from vaecli.training.precision import Precision, choose_device, choose_precision
+from vaecli.training.signals import Interrupted, StopRequests
+
+DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
+
+
+@dataclass(frozen=True)
+class Job:
+    """What Hydra composed: one run to be made."""
+
+    overrides: list[str]
+    composed: str  # config.yaml: the composition before interpolations are resolved
+    directory: Path
+    resume: bool = False
+
+
+def run(job: Job, config: Config, data: Data) -> int:
+    """Train, diagnose and report; returns the run's exit code.
+
+    Raises UsageError, before anything is written, for a directory that cannot be used.
+    """
+    precision = choose_precision(config.trainer.amp, choose_device(config.device))
+    data = data.to(precision.device)
+    plain = recorded(config, data)
+    directory = _open(job, plain)
+    log = console.open_log(directory.path / "train.log")
+    try:
+        with StopRequests() as stop:
+            return _run(job, config, plain, data, precision, directory, stop, log)
+    except Interrupted as interrupted:
+        directory.update_summary(run_state="interrupted", reason=str(interrupted))
+        log.warning("Interrupted by %s. Go on: vae-train resume=%s", interrupted, directory.path)
+        return interrupted.exit_code
+    except Diverged as diverged:
+        directory.update_summary(run_state="diverged", reason=str(diverged))
+        log.error("Diverged: %s. The checkpoint before it is kept.", diverged)
+        log.error("Try a lower trainer.lr, or trainer.clip=5.")
+        return DIVERGED
+    except UsageError:
+        directory.update_summary(run_state="failed", reason="wrong use")
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        directory.update_summary(run_state="failed", reason=reason.splitlines()[0][:300])
+        log.error("Failed: %s", traceback.format_exc())
+        # A traceback's frames keep this run's tensors alive; the next run of a sweep needs them.
+        traceback.clear_frames(error.__traceback__)
+        return FAILED
+    finally:
+        console.close_log()
+
+
+def recorded(config: Config, data: Data) -> dict[str, Any]:
+    """The resolved config with the automatic likelihood named."""
+    name, _ = config.make_likelihood(data)
+    likelihood = {**config.plain["likelihood"], "name": name}
+    return {**config.plain, "likelihood": likelihood, "resume": None}
+
+
+# ---------------------------------------------------------------------- the directory
+
+
+def _open(job: Job, plain: dict[str, Any]) -> RunDirectory:
+    if job.resume:
+        directory = RunDirectory.reopen(job.directory)
+        _require_same(from_yaml((job.directory / "config.resolved.yaml").read_text()), plain)
+        directory.update_summary(run_state="running", reason=None)
+        return directory
+    directory = RunDirectory.claim(
+        job.directory, {"run_state": "running", "overrides": job.overrides}
+    )
+    directory.write_text("overrides.yaml", to_yaml(job.overrides))
+    directory.write_text("config.yaml", job.composed)
+    directory.write_text("config.resolved.yaml", to_yaml(plain))
+    return directory
+
+
+# What may differ between a run and its continuation.
+FREE_ON_RESUME = ("trainer.epochs", "trainer.max_steps", "trainer.checkpoint_every", "device")
+
+
+def _require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    old, new = _flat(before), _flat(now)
+    for key in sorted({*old, *new}):
+        if key in FREE_ON_RESUME or key.startswith("diagnosis."):
+            continue
+        require(
+            old.get(key) == new.get(key),
+            key,
+            new.get(key),
+            f"the run was made with {old.get(key)}, and a resumed run goes on as it was",
+            "leave it out, or start a new run; only trainer.epochs, trainer.max_steps, device, "
+            "trainer.checkpoint_every and diagnosis.* may change",
+        )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+# ---------------------------------------------------------------------- the run
+
+
+def _run(
+    job: Job,
+    config: Config,
+    plain: dict[str, Any],
+    data: Data,
+    precision: Precision,
+    directory: RunDirectory,
+    stop: StopRequests,
+    log: Any,
+) -> int:
+    objective = build(config, data)
+    last = directory.checkpoints / "last.pt"
+    position = checkpoint.load(last) if job.resume and last.exists() else None
+    start = position["progress"]["step"] if position else 0
+    described = environment.describe(
+        precision.device, {"seed": config.seed, "data.seed": plain["data"].get("seed", 0)}
+    )
+    if not job.resume:
+        directory.write_json("environment.json", described)
+    directory.keep_rows_until(start if position else -1)
+    with TensorBoard(
+        directory.path / "tensorboard",
+        latent_dim=config.model.latent_dim,
+        hparams=_hparams(plain),
+        purge_step=start + 1 if position else None,
+    ) as board:
+        fit = Fit(
+            objective,
+            data,
+            trainer=config.trainer,
+            schedule=config.schedule,
+            precision=precision,
+            seed=config.seed,
+            threshold=config.diagnosis.threshold,
+            directory=directory.checkpoints,
+            observer=None,
+        )
+        if position:
+            fit.load_state_dict(position)
+        for line in console.start_lines(_facts(config, plain, data, precision, fit, directory)):
+            log.info(line)
+        if abs(fit.betas[-1].item() - config.schedule.beta) > 0.01 * max(config.schedule.beta, 1e-9):
+            log.warning(
+                "Warning: the schedule ends at beta %.3g, not at its target %.3g",
+                fit.betas[-1].item(), config.schedule.beta,
+            )  # fmt: skip
+        recorder = Recorder(directory, board, log, steps=fit.steps, start=start)
+        fit.observer = recorder
+        try:
+            progress = fit.run(stop)
+        finally:
+            recorder.bar.close()
+        vae = objective.vae
+        if config.diagnosis.checkpoint.value == "best":
+            restore(vae, directory.checkpoints / "best.pt")
+        with precision.autocast():
+            report(job, config, plain, vae, data, directory, described, board)
+        final = directory.read_json("diagnosis.json")
+        for line in ["", *console.verdict_lines(final), ""]:
+            log.info(line)
+        directory.update_summary(
+            run_state="done",
+            reason=None,
+            collapsed_at_step=progress.collapsed_at_step,
+            encoder_updates=progress.encoder_updates,
+            decoder_updates=progress.step,
+            seconds=progress.seconds,
+            validation_loss=progress.best,
+            shuffle_rise=final["latent_use"]["shuffled"]["value"],
+            **{key: final[key] for key in SUMMARISED},
+        )
+        log.info("Report       %s", directory.path / "report.html")
+    return DONE
+
+
+SUMMARISED = (
+    "status",
+    "active_dimensions",
+    "total_dimensions",
+    "active_units",
+    "rate",
+    "distortion",
+    "elbo",
+    "mu_variance",
+    "mean_logvar",
+)
+
+
+def report(
+    job: Job,
+    config: Config,
+    plain: dict[str, Any],
+    vae: VAE,
+    data: Data,
+    directory: RunDirectory,
+    described: dict[str, Any],
+    board: TensorBoard,
+) -> None:
+    """Diagnose, then write diagnosis.json, the plots, the page and TensorBoard's last entries."""
+    settings = config.diagnosis
+    diagnosis, encoded = diagnose(
+        vae,
+        data,
+        split=settings.split.value,
+        threshold=settings.threshold,
+        samples=settings.samples,
+        seed=config.seed,
+    )
+    diagnosis["verdict"] = verdict.verdict(diagnosis)
+    diagnosis["next_commands"] = verdict.next_commands(diagnosis, job.overrides)
+    directory.write_json("diagnosis.json", diagnosis)
+    history = directory.rows()
+    step = history[-1]["step"] if history else 0
+    plots: list[Path] = []
+    if settings.plots:
+        pictures = _pictures(vae, data, encoded, config)
+        plots = write_plots(directory.path / "plots", history, diagnosis, pictures)
+        board.pictures(step, pictures.originals, pictures.reconstructions, pictures.samples)
+        shown = data.batch(getattr(data, encoded.split), torch.arange(len(encoded.mu[:2000]))).cpu()
+        board.embedding(step, encoded.mu[:2000], encoded.y, shown)
+    board.final(diagnosis)
+    write_page(
+        directory.path / "report.html",
+        title=" ".join(job.overrides) or "vae-train",
+        config_yaml=to_yaml(plain),
+        environment=described,
+        summary=directory.read_json("summary.json"),
+        history=history,
+        diagnosis=diagnosis,
+        plots=plots,
+    )
+
+
+def _pictures(vae: VAE, data: Data, encoded: Encoded, config: Config) -> Pictures:
+    seed, points = config.seed, config.diagnosis.tsne_points
+    originals, reconstructions = latent_space.reconstructions(vae, data, encoded, seed=seed)
+    swept, dims = latent_space.traversals(vae, encoded, seed=seed)
+    placed = latent_space.tsne(encoded, points=points, seed=seed) if points else None
+    return Pictures(
+        originals=originals,
+        reconstructions=reconstructions,
+        samples=latent_space.prior_samples(vae, seed=seed),
+        traversals=swept,
+        traversed=dims,
+        mu=encoded.mu,
+        logvar=encoded.logvar,
+        labels=encoded.y,
+        tsne=placed,
+        tsne_labels=None if placed is None or encoded.y is None else encoded.y[: len(placed)],
+    )
+
+
+def _facts(
+    config: Config,
+    plain: dict[str, Any],
+    data: Data,
+    precision: Precision,
+    fit: Fit,
+    directory: RunDirectory,
+) -> dict[str, str]:
+    counts = {
+        name: sum(p.numel() for p in params) for name, params in fit.groups.items()
+    }
+    strategies = "+".join(name for name, on in plain["strategy"]["use"].items() if on)
+    start = f", from step {fit.progress.step}" if fit.progress.step else ""
+    return {
+        "Data": f"{data.name} {'x'.join(map(str, data.shape))} {data.kind.value}: "
+        f"{len(data.train.x):,} train, {len(data.val.x):,} val, {len(data.test.x):,} test",
+        "Model": f"{plain['model']['name']}, {plain['decoder']['size']} decoder, "
+        f"{config.model.latent_dim} latents, {plain['likelihood']['name']} likelihood; parameters: "
+        f"encoder {counts['encoder']:,}, decoder {counts['decoder']:,}",
+        "Objective": f"strategy {strategies}, schedule {plain['schedule']['name']} to beta "
+        f"{config.schedule.beta:g}",
+        "Training": f"{fit.steps:,} decoder updates ({config.trainer.epochs:g} epochs at most) of "
+        f"{config.trainer.batch_size} examples on {precision.device} in {precision}{start}",
+        "Run": str(directory.path),
+        "TensorBoard": f"tensorboard --logdir {directory.path}",
+    }
+
+
+def _hparams(plain: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _flat(plain).items() if not key.startswith("diagnosis.")}

@@ -1,0 +1,162 @@
+"""The run directory: claimed once, never overwritten, every file written whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vaecli.errors import UsageError
+
+SUMMARY = "summary.json"
+
+
+class RunDirectory:
+    """One run's files. `claim` makes a new one, `reopen` takes up a run that stopped."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    @classmethod
+    def claim(cls, path: Path, summary: dict[str, Any]) -> RunDirectory:
+        """Take `path` for a new run by creating its summary exclusively.
+
+        Raises UsageError if it holds a run already or cannot be written.
+        """
+        made = _missing(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with open(path / SUMMARY, "x", encoding="utf-8") as file:
+                file.write(_json(summary))
+        except FileExistsError as error:
+            taken = (path / SUMMARY).exists()
+            raise UsageError(
+                "hydra.run.dir",
+                path,
+                "already holds a run" if taken else "is not a directory",
+                f"go on with it: vae-train resume={path}" if taken else "choose another one",
+            ) from error
+        except OSError as error:
+            _remove(made)
+            raise _unwritable(path, error) from error
+        return cls(path)
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunDirectory:
+        """The directory of an earlier run. Raises UsageError if there is none at `path`."""
+        if not (path / SUMMARY).is_file():
+            raise UsageError(
+                "resume", path, "holds no run (no summary.json)", "name a run's own directory"
+            )
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where last.pt and best.pt are."""
+        return self.path / "checkpoints"
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file atomically."""
+        target = self.path / name
+        temporary = target.with_name(target.name + ".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, target)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file atomically; NaN and infinity become null."""
+        self.write_text(name, _json(content))
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file. Raises UsageError if it is missing or damaged."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                "run", self.path / name, f"cannot be read ({error})", "name another run"
+            ) from error
+
+    def update_summary(self, **changes: Any) -> None:
+        """Set keys of summary.json."""
+        self.write_json(SUMMARY, {**self.read_json(SUMMARY), **changes})
+
+    def append_row(self, row: dict[str, Any]) -> None:
+        """Append a row to metrics.jsonl."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(_finite(row)) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl; a last line that was cut off is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines(True)
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def keep_rows_until(self, step: int) -> None:
+        """Drop rows of updates that a resumed run will make again."""
+        rows = [row for row in self.rows() if row["step"] <= step]
+        self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def remove_empty(path: Path) -> None:
+    """Remove `path` and those of its parents that a refused run has left empty."""
+    for directory in (path, *path.parents):
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError, leaving nothing behind, if a run directory cannot be made at `path`."""
+    made = _missing(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        _remove(made)
+
+
+def _missing(path: Path) -> list[Path]:
+    return [p for p in (path, *path.parents) if not p.exists()]
+
+
+def _remove(directories: Iterable[Path]) -> None:
+    for directory in directories:
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "hydra.run.dir",
+        path,
+        f"cannot be written ({error.strerror})",
+        "choose a directory you may write to: hydra.run.dir=DIR (hydra.sweep.dir for a sweep)",
+    )
+
+
+def _json(content: Any) -> str:
+    return json.dumps(_finite(content), indent=2) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    # JSON has no NaN, and readers other than Python's refuse it.
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _finite(value._asdict())
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,193 @@
+"""The door `vae-train`: compose with Hydra, run, answer with an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vaecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaecli.run import Job
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE / "configs" if (HERE / "configs").is_dir() else HERE.parent / "configs"
+
+WRONG_USE = 2
+LONGEST_NAME = 120  # of a sweep's run directory
+
+
+def main() -> None:
+    """Run `vae-train` with the arguments of this process and exit."""
+    sys.exit(_main(sys.argv[1:]))
+
+
+def _main(arguments: list[str]) -> int:
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    jobs: list[Job] = []
+    try:
+        started = time.time()
+        arguments, resumed = _expand_resume(arguments)
+        _compose(arguments, jobs, resumed)
+        try:
+            if not jobs:  # --help, --cfg and the like: Hydra has answered
+                return 0
+            from vaecli.sweep import run_all
+
+            return run_all(jobs)
+        except UsageError:
+            _leave_nothing(jobs, started)
+            raise
+    except UsageError as error:
+        if full_error:
+            raise
+        print(f"vae-train: {error}", file=sys.stderr)
+    except (HydraException, OmegaConfBaseException) as error:
+        if full_error:
+            raise
+        print(f"vae-train: {_told(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return WRONG_USE
+
+
+def _compose(arguments: list[str], jobs: list[Job], resumed: Path | None) -> None:
+    """Let Hydra parse `arguments` and append what is to be run to `jobs`."""
+
+    def collect(composed: DictConfig) -> float | None:
+        from vaecli.run import Job
+
+        job = Job(
+            overrides=list(HydraConfig.get().overrides.task),
+            composed=OmegaConf.to_yaml(composed),
+            directory=_directory(arguments, resumed),
+            resume=resumed is not None,
+        )
+        if _basic():
+            jobs.append(job)
+            return None
+        from vaecli.sweep import run_now
+
+        return run_now(job)
+
+    before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors arrive as exceptions
+    sys.argv = [sys.argv[0], *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(collect)()
+    except OSError as error:
+        raise UsageError(
+            "hydra.run.dir",
+            error.filename,
+            f"cannot be written ({error.strerror})",
+            "choose a directory you may write to: hydra.run.dir=DIR (hydra.sweep.dir for a sweep)",
+        ) from error
+    finally:
+        sys.argv = before[1]
+        if before[0] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before[0]
+
+
+def _basic() -> bool:
+    """True under Hydra's own launcher and sweeper, which run one job after another right here."""
+    config = HydraConfig.get()
+    return config.launcher._target_.endswith(".BasicLauncher") and config.sweeper._target_.endswith(
+        ".BasicSweeper"
+    )
+
+
+def _directory(arguments: list[str], resumed: Path | None) -> Path:
+    """Hydra's directory; within a sweep, a directory of this job in it, named by what is swept."""
+    if resumed is not None:
+        return resumed
+    config = HydraConfig.get()
+    directory = Path(config.runtime.output_dir)
+    if config.mode is None or config.mode.name != "MULTIRUN":
+        return directory
+    # The overrides that nobody typed as they stand came from the sweeper.
+    swept = [o for o in config.overrides.task if o not in arguments]
+    name = f"{config.job.num}_{','.join(swept)}".rstrip("_").replace("/", "-")
+    return directory / name[:LONGEST_NAME]
+
+
+def _expand_resume(arguments: list[str]) -> tuple[list[str], Path | None]:
+    """Put the saved overrides of `resume=DIR` in front of those typed; the last one wins."""
+    named = [a for a in arguments if a.startswith("resume=") and a != "resume=null"]
+    if not named:
+        return arguments, None
+    directory = Path(named[-1].partition("=")[2])
+    saved = _saved_overrides(directory)
+    typed = [a for a in arguments if not a.startswith("resume=")]
+    for refused in ("-m", "--multirun"):
+        if refused in typed:
+            raise UsageError("resume", directory, "is one run and no sweep", f"leave out {refused}")
+    quoted = str(directory.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+    return [*saved, *typed, "hydra.mode=RUN", f"hydra.run.dir='{quoted}'"], directory
+
+
+def _saved_overrides(directory: Path) -> list[str]:
+    path = directory / "overrides.yaml"
+    try:
+        saved: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except FileNotFoundError as error:
+        raise UsageError(
+            "resume",
+            directory,
+            "holds no run (no overrides.yaml)",
+            "name a run's own directory, outputs/DATE/TIME; of a sweep, one of its runs",
+        ) from error
+    except Exception as error:  # yaml's and OmegaConf's errors share no base
+        raise UsageError("resume", path, "cannot be read", "name another run") from error
+    strings = isinstance(saved, list) and all(isinstance(item, str) for item in saved)
+    # A run directory may come from someone else. Hydra's own keys can name code to run, and
+    # `extend` modules to import, so neither is taken from a file.
+    safe = strings and not any(_key(o).split(".")[0].split("/")[0] == "hydra" for o in saved)
+    if not safe:
+        raise UsageError(
+            "resume", path, "is no list of vae-train overrides", "name another run"
+        )
+    return [o for o in saved if _key(o) not in ("extend", "resume")]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _leave_nothing(jobs: list[Job], started: float) -> None:
+    """Remove the empty directories that Hydra made for runs that were refused."""
+    from vaecli.rundir import remove_empty
+
+    for job in jobs:
+        directory = job.directory if job.directory.exists() else job.directory.parent
+        if directory.exists() and directory.stat().st_mtime >= started - 1:
+            remove_empty(directory)
+
+
+def _told(error: Exception) -> str:
+    """Hydra's own message, without its search path, in at most three lines."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) == 1 and error.__cause__ is not None:
+        lines += [line.strip() for line in str(error.__cause__).splitlines()[:1] if line.strip()]
+    options = [line for line in lines if not line.startswith(("Config search path", "provider="))]
+    told = [options[0]]
+    if "Available options" in " ".join(options):
+        at = next(i for i, line in enumerate(options) if line.startswith("Available options"))
+        told.append("choose one of: " + ", ".join(options[at + 1 :]))
+    else:
+        told += options[1:3]
+    return "\n  ".join(told[:3])
+
+
+if __name__ == "__main__":
+    main()

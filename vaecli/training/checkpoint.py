@@ -1,0 +1,52 @@
+"""Checkpoints: plain types and tensors, written whole or not at all, read as data only."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaecli.errors import UsageError
+
+FORMAT = 1  # raised whenever the content changes its meaning
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` to `path` atomically: a reader sees the old file or the new one."""
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint on the host. Raises UsageError if `path` does not hold one.
+
+    `weights_only` makes the file data: nothing in it is imported or called.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError(
+            "checkpoint", path, "there is no such file", "name a run that wrote a checkpoint"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "unreadable"
+        raise UsageError(
+            "checkpoint", path, f"is no checkpoint of vaecli ({reason})", "use another one"
+        ) from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise UsageError(
+            "checkpoint",
+            path,
+            f"has format {found!r}, and this vaecli reads format {FORMAT}",
+            "use a checkpoint that vae-train of this version wrote",
+        )
+    return content

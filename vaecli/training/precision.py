@@ -1,0 +1,79 @@
+"""Where a run computes, and in what arithmetic."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from vaecli.errors import UsageError, require
+from vaecli.training.settings import Amp
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The device and the reduced-precision type of the networks (None: float32)."""
+
+    device: torch.device
+    dtype: torch.dtype | None = None
+
+    def autocast(self) -> AbstractContextManager:
+        """The context in which networks run; densities leave it by themselves."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """fp16's gradient scaler; disabled, and so transparent, for everything else."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    def __str__(self) -> str:
+        names = {None: "float32", torch.bfloat16: "bf16 autocast", torch.float16: "fp16 autocast"}
+        return names[self.dtype]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is a GPU if there is one. Never falls back silently."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    require(
+        device is not None and device.type in ("cpu", "cuda", "mps"),
+        "device",
+        name,
+        "is no device",
+        "use auto, cpu, cuda, cuda:1 or mps",
+    )
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count <= (device.index or 0):
+            why = "CUDA_VISIBLE_DEVICES is set but empty, which hides every GPU" if hidden else (
+                f"there are {count} usable CUDA devices here"
+            )  # fmt: skip
+            raise UsageError("device", name, why, "use device=cpu, or make the GPU visible")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device", name, "there is no MPS device here", "use device=cpu")
+    return device
+
+
+def choose_precision(amp: Amp, device: torch.device) -> Precision:
+    """The arithmetic for `amp` on `device`."""
+    if amp is Amp.auto:
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return Precision(device, torch.bfloat16 if able else None)
+    require(
+        not (amp is Amp.fp16 and device.type != "cuda"),
+        "trainer.amp",
+        "fp16",
+        f"needs a CUDA device, and this run is on {device.type}",
+        "use trainer.amp=bf16 or trainer.amp=off",
+    )
+    return Precision(device, {Amp.bf16: torch.bfloat16, Amp.fp16: torch.float16}.get(amp))

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-CHUNK_BYTES = 2**24
+CHUNK_BYTES = 2**22  # a few times this is in memory while a file is read
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

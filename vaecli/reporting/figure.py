@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -29,11 +31,12 @@ def figure(height: float, *, width: float = WIDTH_INCHES) -> tuple[Figure, Axes]
     return drawn, axes
 
 
-def titled(axes: Axes, title: str, lesson: str) -> None:
-    """A bold title, and below it what the reader should see in the picture."""
+def titled(axes: Axes, title: str, lesson: str, *, characters: int = 104) -> None:
+    """A bold title, and below it what the reader should see, in lines of so many characters."""
+    lesson = textwrap.fill(lesson, characters)
     lines = lesson.count("\n") + 1
     axes.set_title(title, loc="left", fontsize=12.5, weight="bold", color=INK, pad=10 + 13 * lines)
-    axes.annotate(
+    words = axes.annotate(
         lesson,
         (0, 1),
         xytext=(0, 6),
@@ -44,6 +47,8 @@ def titled(axes: Axes, title: str, lesson: str) -> None:
         va="bottom",
         linespacing=1.25,
     )
+    # Its height is in the title's padding; its width must not narrow the axes.
+    words.set_in_layout(False)
 
 
 def labelled(axes: Axes, x: str, y: str) -> None:

@@ -27,6 +27,7 @@ from vaecli.reporting.heat import LOWEST_NATS
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST_BAR_WIDTH = 4  # a bar is never wider than the width of the axes over this
 # Tol's muted colours and black: ten classes that most readers can tell apart; the class is also
 # written on each cluster, because ten colours are too many to rely on.
 _CLASSES = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255",
@@ -43,7 +44,8 @@ def kl_per_dim(diagnosis: dict) -> Figure:
         axes,
         f"{active} of {len(kl)} dimensions are active",
         f"KL of each dimension, logarithmic. Above the line ({threshold:g} nats) q(z_j|x) differs "
-        "from the prior; a grey bar is collapsed:\nits code is the same for every x.",
+        "from the prior; a grey bar is collapsed: "
+        "its code is the same for every x.",
     )
     if not np.isfinite(kl).any():
         empty(axes, "no finite KL was measured")
@@ -54,21 +56,18 @@ def kl_per_dim(diagnosis: dict) -> Figure:
     axes.set_yscale("log")
     axes.bar(range(len(order)), heights, width=0.82 if len(order) <= 100 else 1.0, color=colours)
     axes.set_ylim(LOWEST_NATS, max(2.0 * heights.max(), 100 * threshold))
-    axes.set_xlim(-0.7, len(order) - 0.3)
+    axes.set_xlim(-0.7, max(len(order), MOST_BAR_WIDTH) - 0.3)
     axes.axhline(threshold, color=MARK, linewidth=1.8)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: f"≤{v:g}" if v <= LOWEST_NATS else f"{v:g}")
+    )
     _dimension_ticks(axes, order)
     labelled(axes, "latent dimension j, sorted by KL", "KL_j, nats per example")
-    axes.legend(
-        handles=[
-            Patch(color=ACTIVE, label=f"active: {active}"),
-            Patch(color=COLLAPSED, label=f"collapsed: {len(kl) - active}"),
-        ],
-        frameon=False,
-        fontsize=9,
-        loc="upper right",
-        ncols=2,
-    )
+    handles = [
+        Patch(color=ACTIVE, label=f"active: {active}"),
+        Patch(color=COLLAPSED, label=f"collapsed: {len(kl) - active}"),
+    ]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return drawn
 
 
@@ -79,7 +78,8 @@ def latent_variance(mu: Tensor, logvar: Tensor, *, threshold: float = 0.01) -> F
         axes,
         "Where the variance of each dimension comes from",
         "Blue: the mean moves with x (signal). Grey: the posterior's own noise. A collapsed "
-        "dimension is grey up to 1 with no\nblue. Blue and grey add up to 1 where the codes of the "
+        "dimension is grey up to 1 with no "
+        "blue. Blue and grey add up to 1 where the codes of the "
         "whole data set match the prior.",
     )
     mu, logvar = mu.detach().double().cpu().numpy(), logvar.detach().double().cpu().numpy()
@@ -97,7 +97,7 @@ def latent_variance(mu: Tensor, logvar: Tensor, *, threshold: float = 0.01) -> F
     axes.bar(range(len(order)), noise, width=width, bottom=signal, color=COLLAPSED,
              label="E_x[sigma_j²]: noise")  # fmt: skip
     axes.axhline(1, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), label="1, the prior's")
-    axes.set_xlim(-0.7, len(order) - 0.3)
+    axes.set_xlim(-0.7, max(len(order), MOST_BAR_WIDTH) - 0.3)
     # One dimension gone wild must not flatten all others.
     tallest = float((signal + noise).max())
     axes.set_ylim(0, max(1.35, min(1.15 * tallest, 4.0)))
@@ -110,14 +110,20 @@ def latent_variance(mu: Tensor, logvar: Tensor, *, threshold: float = 0.01) -> F
     return drawn
 
 
-def tsne(points: Tensor, labels: Tensor | None) -> Figure:
-    """t-SNE of the codes' means: points (M, 2), labels (M,) or None."""
+def tsne(points: Tensor, labels: Tensor | None, *, mu_variance: float | None = None) -> Figure:
+    """t-SNE of the codes' means: points (M, 2), labels (M,) or None.
+
+    mu_variance, the mean over dimensions of Var_x[mu_j], is quoted because the map hides it: t-SNE
+    shows clusters in means that vary by a thousandth of the posterior's noise just as well.
+    """
     drawn, axes = figure(5.6, width=6.6)
     titled(
         axes,
         "Map of the codes (t-SNE of mu)",
-        "Healthy: examples of one class lie together. Collapsed: one cloud in which\n"
-        "the classes are mixed, because mu no longer depends on x.",
+        "Healthy: examples of one class lie together. Collapsed: one cloud, classes mixed. But "
+        "t-SNE shows shape, not size: a dead code may still show clusters"
+        + ("." if mu_variance is None else f"; Var[mu] is {mu_variance:.2g} (prior: 1)."),
+        characters=86,
     )
     points = points.detach().double().cpu().numpy()  # (M, 2)
     kept = np.isfinite(points).all(axis=1)

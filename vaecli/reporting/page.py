@@ -6,25 +6,43 @@ Self-contained (pictures as base64, no script, no request); every text from outs
 from __future__ import annotations
 
 import base64
-import html
 import json
-import math
 import os
 from pathlib import Path
 
 from vaecli.reporting.page_style import BANNERS, CSS, UNKNOWN_BANNER
+from vaecli.reporting.page_tables import (
+    escaped,
+    figure_row,
+    figure_table,
+    leaves,
+    number,
+    or_lowest,
+    words,
+)
 from vaecli.reporting.page_words import (
     CAPTIONS,
     COLLAPSE,
     FIGURES,
     GROUPS,
-    LEAVES,
     RUN_STATES,
     STATUSES,
 )
 
 # Shown above the fold; the table has them all.
 _TILES = ("active_dimensions", "active_units", "rate", "distortion", "elbo")
+_HEAD = ("Figure", "Value", "Meaning and how it was measured")
+# Keys of the diagnosis that have a place of their own on the page.
+_ELSEWHERE = {
+    "status",
+    "estimators",
+    "kl_per_dim",
+    "split",
+    "examples",
+    "warnings",
+    "verdict",
+    "next_commands",
+}
 
 
 def write_page(
@@ -44,7 +62,7 @@ def write_page(
     directory; plots: PNG files, embedded in this order; those that do not exist are left out.
     """
     parts = [
-        f"<h1>{_text(title)}</h1>",
+        f"<h1>{escaped(title)}</h1>",
         _banner(diagnosis, summary),
         _warnings(diagnosis.get("warnings") or []),
         _tiles(diagnosis),
@@ -56,16 +74,16 @@ def write_page(
         "<h2>Details</h2>",
         _per_dimension(diagnosis),
         _training(history, summary),
-        _fold("Configuration", f"<pre>{_text(config_yaml)}</pre>"),
-        _fold("Environment", f"<pre>{_text(_json(environment))}</pre>"),
-        _fold("Summary of the run", f"<pre>{_text(_json(summary))}</pre>"),
+        _fold("Configuration", f"<pre>{escaped(config_yaml)}</pre>"),
+        _fold("Environment", f"<pre>{escaped(_json(environment))}</pre>"),
+        _fold("Summary of the run", f"<pre>{escaped(_json(summary))}</pre>"),
         "<footer>Written by vaecli. Densities are in nats per example: summed over pixels and "
         "latent dimensions, averaged over examples.</footer>",
     ]
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escaped(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in parts if part)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -73,17 +91,6 @@ def write_page(
     # A surrogate from a strange file name must not cost the report.
     unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
     os.replace(unfinished, path)
-
-
-def number(value: object) -> str:
-    """A value for the reader: four significant digits, "not measured" for None, else its text."""
-    if value is None:
-        return "not measured"
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return "not a number" if math.isnan(value) else ("∞" if value > 0 else "-∞")
-        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
-    return str(value)
 
 
 def _banner(diagnosis: dict, summary: dict) -> str:
@@ -94,18 +101,21 @@ def _banner(diagnosis: dict, summary: dict) -> str:
     if active is not None and total is not None:
         lines[0] = f"{active} of {total} latent dimensions are active. {lines[0]}"
     if summary.get("collapsed_at_step") is not None:
-        lines.append(f"All dimensions were dead from step {summary['collapsed_at_step']} on.")
-    words = "".join(f"<p>{_text(line)}</p>" for line in lines if line)
+        lines.append(
+            f"Collapse was noticed at step {summary['collapsed_at_step']}: no dimension was active "
+            "in three evaluations in a row."
+        )
+    sentences = "".join(f"<p>{escaped(line)}</p>" for line in lines if line)
     return (
         f'<div class="banner" style="background:{background};color:{ink}">'
-        f'<div class="status">{_text(status)}</div>{words}</div>'
+        f'<div class="status">{escaped(status)}</div>{sentences}</div>'
     )
 
 
 def _warnings(warnings: list[str]) -> str:
     if not warnings:
         return ""
-    items = "".join(f"<li>{_text(warning)}</li>" for warning in warnings)
+    items = "".join(f"<li>{escaped(warning)}</li>" for warning in warnings)
     return f'<div class="warnings" role="alert"><b>Warnings</b><ul>{items}</ul></div>'
 
 
@@ -115,92 +125,62 @@ def _tiles(diagnosis: dict) -> str:
         if key in diagnosis:
             name = FIGURES[key][0] + (", nats" if key in ("rate", "distortion", "elbo") else "")
             tiles.append(
-                f'<div class="tile"><b>{_text(number(diagnosis[key]))}</b>'
-                f"<span>{_text(name)}</span></div>"
+                f'<div class="tile"><b>{escaped(number(diagnosis[key]))}</b>'
+                f"<span>{escaped(name)}</span></div>"
             )
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
 def _verdict(diagnosis: dict) -> str:
-    sentences = "".join(f"<p>{_text(line)}</p>" for line in diagnosis.get("verdict") or [])
+    sentences = "".join(f"<p>{escaped(line)}</p>" for line in diagnosis.get("verdict") or [])
     happened = f"<h3>What happened here</h3>{sentences}" if sentences else ""
     return (
         f'<div class="card"><h3 style="margin-top:0">What posterior collapse is</h3>'
-        f"<p>{_text(COLLAPSE)}</p>{happened}</div>"
+        f"<p>{escaped(COLLAPSE)}</p>{happened}</div>"
     )
 
 
 def _next_commands(commands: list) -> str:
     if not commands:
         return ""
-    items = "".join(f"<p>{_text(why)}</p><pre>{_text(command)}</pre>" for command, why in commands)
+    items = "".join(
+        f"<p>{escaped(why)}</p><pre>{escaped(command)}</pre>" for command, why in commands
+    )
     return f'<h2>What to try next</h2><div class="card">{items}</div>'
 
 
 def _key_figures(diagnosis: dict) -> str:
     """The flat figures of the diagnosis with one line of meaning each."""
+    known = diagnosis.get("estimators")
+    estimators = known if isinstance(known, dict) else {}
     rows = [
-        _row(name, diagnosis[key], meaning)
+        figure_row(name, diagnosis[key], meaning, measured=str(estimators.get(key) or ""))
         for key, (name, meaning) in FIGURES.items()
         if key in diagnosis
+    ]
+    rows += [
+        figure_row(words(str(key)), value, "", measured=str(estimators.get(key) or ""))
+        for key, value in diagnosis.items()
+        if key not in FIGURES and key not in _ELSEWHERE and not isinstance(value, dict)
     ]
     measured = ""
     if diagnosis.get("split") is not None:
         measured = (
-            f'<p class="soft">Measured on the {_text(diagnosis["split"])} split, '
-            f"n = {_text(number(diagnosis.get('examples')))}.</p>"
+            f'<p class="soft">Measured on the {escaped(diagnosis["split"])} split, '
+            f"n = {escaped(number(diagnosis.get('examples')))}.</p>"
         )
-    return f"<h2>Key figures</h2>{measured}{_table(('Figure', 'Value', 'Meaning'), rows)}"
+    return f"<h2>Key figures</h2>{measured}{figure_table(_HEAD, rows)}"
 
 
 def _groups(diagnosis: dict) -> str:
     """Every group of estimates, known or not: a dict whose leaves are numbers or Estimates."""
     parts = []
     for key, group in diagnosis.items():
-        if isinstance(group, dict) and group:
-            rows = list(_leaves(group))
-            heading = _text(GROUPS.get(key, _words(key)))
-            head = ("Figure", "Value", "Meaning and how it was measured")
-            parts.append(f"<h2>{heading}</h2>{_table(head, rows)}")
+        if isinstance(group, dict) and group and key not in _ELSEWHERE:
+            rows = list(leaves(group))
+            heading = escaped(GROUPS.get(key, words(key)))
+            parts.append(f"<h2>{heading}</h2>{figure_table(_HEAD, rows)}")
     return "\n".join(parts)
-
-
-def _leaves(group: dict, prefix: str = ""):
-    """Table rows of a group; groups within groups are named by their path."""
-    for key, leaf in group.items():
-        name, meaning = f"{prefix}{_words(str(key))}", LEAVES.get(str(key), "")
-        if isinstance(leaf, dict) and "value" in leaf:
-            value, error = leaf["value"], leaf.get("standard_error")
-            source = [
-                str(leaf["estimator"]) if leaf.get("estimator") else "",
-                f"{leaf['split']} split" if leaf.get("split") else "",
-                f"n = {leaf['n']}" if leaf.get("n") is not None else "",
-            ]
-            yield _row(name, value, meaning, error, ", ".join(s for s in source if s))
-        elif isinstance(leaf, dict):
-            yield from _leaves(leaf, f"{name}: ")
-        else:
-            yield _row(name, leaf, meaning)
-
-
-def _row(name: str, value: object, meaning: str, error: object = None, measured: str = "") -> str:
-    shown = ", ".join(number(v) for v in value) if isinstance(value, list) else number(value)
-    if error is not None:
-        shown += f" ± {number(error)}"
-    wrap = "" if isinstance(value, list) else ' class="number"'
-    how = f'<div class="meaning">{_text(measured)}</div>' if measured else ""
-    return (
-        f'<tr><td class="name">{_text(name)}</td><td{wrap}>{_text(shown)}</td>'
-        f"<td>{_text(meaning)}{how}</td></tr>"
-    )
-
-
-def _table(head: tuple[str, ...], rows: list[str]) -> str:
-    cells = "".join(f"<th>{_text(cell)}</th>" for cell in head)
-    return (
-        f'<div class="card scroll"><table class="figures"><thead><tr>{cells}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
 
 
 def _pictures(plots: list[Path]) -> str:
@@ -210,10 +190,10 @@ def _pictures(plots: list[Path]) -> str:
             continue
         caption = CAPTIONS.get(plot.stem, "")
         data = base64.b64encode(plot.read_bytes()).decode("ascii")
-        name = _text(_words(plot.stem))
+        name = escaped(words(plot.stem))
         figures.append(
-            f'<figure id="{_text(plot.stem)}"><img src="data:image/png;base64,{data}" '
-            f'alt="{name}"><figcaption>{_text(caption) or name}</figcaption></figure>'
+            f'<figure id="{escaped(plot.stem)}"><img src="data:image/png;base64,{data}" '
+            f'alt="{name}"><figcaption>{escaped(caption) or name}</figcaption></figure>'
         )
     return f"<h2>Pictures</h2>{''.join(figures)}" if figures else ""
 
@@ -223,13 +203,13 @@ def _per_dimension(diagnosis: dict) -> str:
     if not kl:
         return ""
     threshold = diagnosis.get("threshold")
-    order = sorted(range(len(kl)), key=lambda j: -_or_lowest(kl[j]))
+    order = sorted(range(len(kl)), key=lambda j: -or_lowest(kl[j]))
     rows = []
     for rank, j in enumerate(order, start=1):
-        alive = threshold is not None and _or_lowest(kl[j]) > threshold
+        alive = threshold is not None and or_lowest(kl[j]) > threshold
         rows.append(
             f'<tr class="{"alive" if alive else "dead"}"><td>{rank}</td><td>{j}</td>'
-            f'<td class="number">{_text(number(kl[j]))}</td>'
+            f'<td class="number">{escaped(number(kl[j]))}</td>'
             f"<td>{'active' if alive else 'collapsed'}</td></tr>"
         )
     head = "".join(f"<th>{cell}</th>" for cell in ("Rank", "Dimension", "KL, nats", ""))
@@ -242,12 +222,13 @@ def _training(history: list[dict], summary: dict) -> str:
     keys = ("step", "epoch", "beta", "elbo", "rate", "distortion", "active_dimensions")
     if not history:
         return _fold("Training", "<p>No evaluation was recorded.</p>")
-    best = max(history, key=lambda row: _or_lowest(row.get("elbo")))
+    best = max(history, key=lambda row: or_lowest(row.get("elbo")))
     marked = [("first", history[0]), ("highest validation ELBO", best), ("last", history[-1])]
-    head = "".join(f"<th>{_text(_words(key))}</th>" for key in ("evaluation", *keys))
+    names = ["Evaluation", *(FIGURES.get(key, (words(key),))[0] for key in keys)]
+    head = "".join(f"<th>{escaped(name)}</th>" for name in names)
     rows = "".join(
         f"<tr><td>{name}</td>"
-        + "".join(f'<td class="number">{_text(number(row.get(key)))}</td>' for key in keys)
+        + "".join(f'<td class="number">{escaped(number(row.get(key)))}</td>' for key in keys)
         + "</tr>"
         for name, row in marked
     )
@@ -257,24 +238,8 @@ def _training(history: list[dict], summary: dict) -> str:
 
 
 def _fold(title: str, inside: str) -> str:
-    return f"<details><summary>{_text(title)}</summary>{inside}</details>"
-
-
-def _text(value: object) -> str:
-    """Escaped for HTML, inside quotes too."""
-    return html.escape(str(value), quote=True)
-
-
-def _words(key: str) -> str:
-    """A key as words: "mutual_information" -> "Mutual information"."""
-    words = key.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
+    return f"<details><summary>{escaped(title)}</summary>{inside}</details>"
 
 
 def _json(value: dict) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-def _or_lowest(value: float | None) -> float:
-    """A number that sorts: None and NaN come below everything."""
-    return value if value is not None and not math.isnan(value) else -math.inf

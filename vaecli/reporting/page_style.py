@@ -47,11 +47,12 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0;
 tr:last-child td { border-bottom: 0; }
 th { color: var(--soft); font-weight: 600; font-size: .85rem; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; font-weight: 600; }
-td.name { min-width: 8rem; }
+td.name { min-width: 10.5rem; }
 .meaning { font-size: .88rem; }
 .dead td { color: var(--soft); }
 figure { padding: .8rem; }
-figure img { width: 100%; height: auto; display: block; border-radius: 6px; background: #ffffff; }
+figure img { max-width: 100%; height: auto; display: block; margin: 0 auto;
+  border-radius: 6px; background: #ffffff; }
 figcaption { padding: .7rem .3rem .1rem; font-size: .95rem; }
 pre { background: var(--code); border-radius: 8px; padding: .7rem .9rem; overflow-x: auto;
   font: .86rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; margin: .3rem 0; }

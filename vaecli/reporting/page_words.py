@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 COLLAPSE = (
-    "A variational autoencoder squeezes each example x through a code z. Training charges for every "
-    "nat by which the code's distribution q(z|x) differs from the prior p(z). Posterior collapse is "
-    "what happens when paying is not worth it: q(z|x) becomes the prior for every x, the code "
-    "carries nothing about the data, and the decoder works without it."
+    "A variational autoencoder squeezes each example x through a code z. Training charges for "
+    "every nat by which the code's distribution q(z|x) differs from the prior p(z). Posterior "
+    "collapse is what happens when paying is not worth it: q(z|x) becomes the prior for every x, "
+    "the code carries nothing about the data, and the decoder works without it."
 )
 
 STATUSES = {
@@ -16,13 +16,12 @@ STATUSES = {
     "HEALTHY": "At least half of the dimensions are active.",
 }
 
+# Said in the banner; the page of a run that ends well is written while its state is "running".
 RUN_STATES = {
     "diverged": "This run diverged: the loss stopped being a number. The figures describe the last "
     "good weights, if there are any.",
     "failed": "This run failed before its end. The figures describe what it had reached.",
     "interrupted": "This run was interrupted. The figures describe what it had reached.",
-    "running": "This run had not finished when the page was written.",
-    "pending": "This run had not started when the page was written.",
 }
 
 # Key of diagnosis.json -> (name, meaning), in the order of the table of key figures.
@@ -86,12 +85,14 @@ CAPTIONS = {
     "kl_per_dim": "The end of training. A cliff between a few tall bars and many grey ones means "
     "that the objective pruned the code; all grey is full collapse.",
     "latent_variance": "For a collapsed dimension the encoder answers mean 0 and variance 1 for "
-    "every x: no blue, grey up to the dashed line. The better the code, the more of the bar is blue.",
+    "every x: no blue, grey up to the dashed line. The more precise the code, the more of the bar "
+    "is blue.",
     "tsne": "Neighbours in the map have similar codes. The labels were not used in training. "
-    "Distances between far clusters mean nothing.",
+    "The map has no scale: means that differ by a thousandth of the posterior's noise can still "
+    "form clusters, although no decoder could read them. Trust the KL.",
     "reconstructions": "The simplest test: does what comes out depend on what goes in?",
-    "samples": "What the model makes up. Good samples are no proof of a live code: a strong decoder "
-    "can do without one.",
-    "traversals": "One dimension is moved, all others are held. The label gives its KL: a row with "
-    "a small KL should stay the same picture.",
+    "samples": "What the model makes up. Good samples are no proof of a live code: a strong "
+    "decoder can do without one.",
+    "traversals": "One dimension is moved, all others are held. The label gives its KL: a row "
+    "with a small KL should stay the same picture.",
 }

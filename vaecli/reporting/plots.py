@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Pictures(NamedTuple):
     """What the figures beside the numbers are made of; a field that is None draws nothing.
 
+    Data that are no pictures, (n, D) say, draw nothing either.
     n pictures, N coded examples, Z latent dimensions, M points of the map; tensors on any device.
     """
 
@@ -73,7 +74,14 @@ def _drawings(
             ("latent_variance", lambda: latent_plots.latent_variance(p.mu, p.logvar)),
         )
     if p.tsne is not None and len(p.tsne):
-        drawings.append(("tsne", lambda: latent_plots.tsne(p.tsne, p.tsne_labels)))
+        drawings.append(
+            (
+                "tsne",
+                lambda: latent_plots.tsne(
+                    p.tsne, p.tsne_labels, mu_variance=diagnosis.get("mu_variance")
+                ),
+            )
+        )
     if _some(p.originals) and _some(p.reconstructions):
         drawings.append(
             (
@@ -83,7 +91,7 @@ def _drawings(
         )
     if _some(p.samples):
         drawings.append(("samples", lambda: image_plots.samples(p.samples)))
-    if _some(p.traversals) and p.traversed is not None:
+    if _some(p.traversals, 5) and p.traversed is not None:
         drawings.append(
             (
                 "traversals",
@@ -93,6 +101,6 @@ def _drawings(
     return drawings
 
 
-def _some(pictures: Tensor | None) -> bool:
-    """Whether there is at least one picture to show."""
-    return pictures is not None and len(pictures) > 0
+def _some(pictures: Tensor | None, dimensions: int = 4) -> bool:
+    """Whether there is a picture to show: vectors and sequences of tokens are none."""
+    return pictures is not None and pictures.ndim == dimensions and pictures.numel() > 0

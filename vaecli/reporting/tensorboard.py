@@ -12,16 +12,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from vaecli.reporting.heat import heat_image
 from vaecli.reporting.mosaic import mosaic
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 MOST_SCALAR_DIMENSIONS = 64  # one curve per dimension up to here; 1.5 ms per 32 curves
 HEATMAP_EVERY = 10  # evaluations; the server keeps 10 images per tag, so each holds all history
 MOST_POINTS = 2000  # of the embedding: it writes text files
+MOST_SPRITE_PIXELS = 8192  # either side of the sheet of thumbnails; the projector's own limit
 _TRAIN = ("loss", "elbo", "distortion", "rate")
 _VALIDATION = ("loss", "elbo", "distortion", "rate", "beta", "mu_variance", "mean_logvar")
 FINAL = (
@@ -95,8 +97,12 @@ class TensorBoard:
         if len(kl) <= MOST_SCALAR_DIMENSIONS:
             for dimension, value in enumerate(kl):
                 self._scalar(f"kl_per_dim/{dimension:03d}", value, step)
-        if kl:
-            _bars(writer, "kl_per_dim", kl, step)
+        finite = [value for value in kl if math.isfinite(value)]
+        if finite:  # an empty histogram is refused
+            # How KL spreads over the dimensions: a spike at 0 nats is collapse. One raw bucket per
+            # dimension costs half, but TensorBoard redraws all histograms with 30 bins and smears
+            # the dimensions into each other.
+            writer.add_histogram("kl_per_dim", np.array(finite), step)
         if len(self._history) - self._drawn >= HEATMAP_EVERY:
             self.heatmap(self._history)
         writer.flush()
@@ -115,14 +121,17 @@ class TensorBoard:
         reconstructions: Tensor | None = None,
         samples: Tensor | None = None,
     ) -> None:
-        """Write pictures (n, C, H, W) in [0, 1]: originals over reconstructions, and samples."""
+        """Write pictures (n, C, H, W) in [0, 1]: originals over reconstructions, and samples.
+
+        Data that are no pictures are left out.
+        """
         import torch
 
-        if originals is not None and reconstructions is not None and len(originals):
+        if _pictures(originals) and _pictures(reconstructions):
             count = min(len(originals), len(reconstructions), 16)
             pairs = torch.cat([originals[:count].cpu(), reconstructions[:count].cpu()])
             self._image("pictures/reconstructions", mosaic(pairs, columns=count), step)
-        if samples is not None and len(samples):
+        if _pictures(samples):
             self._image("pictures/samples", mosaic(samples[:64], columns=8), step)
         self._open().flush()
 
@@ -131,15 +140,21 @@ class TensorBoard:
     ) -> None:
         """Write codes mu (N, Z) for the projector, once, at the end: at most 2000 of them.
 
-        labels (N,) and images (N, C, H, W) in [0, 1] are optional.
+        labels (N,) and images (N, C, H, W) in [0, 1] are optional; images are left out if they are
+        no pictures, or if all of them together would be too large for the projector.
         """
         mu = mu[:MOST_POINTS].detach().float().cpu()
+        thumbnails = (
+            _pictures(images)
+            and images.shape[1] in (1, 3)
+            and math.ceil(len(mu) ** 0.5) * max(images.shape[2:]) <= MOST_SPRITE_PIXELS
+        )
         # Left by the same step of a run that was resumed; the writer would print a warning.
         shutil.rmtree(self._directory / f"{step:05d}", ignore_errors=True)
         self._open().add_embedding(
             mu,
             metadata=None if labels is None else labels[: len(mu)].tolist(),
-            label_img=None if images is None else images[: len(mu)].detach().float().cpu(),
+            label_img=images[: len(mu)].detach().float().cpu() if thumbnails else None,
             global_step=step,
             tag="codes",
         )
@@ -194,6 +209,11 @@ class TensorBoard:
             self._open().file_writer.add_summary(summary)
 
 
+def _pictures(tensor: Tensor | None) -> bool:
+    """Whether these are pictures (n, C, H, W), at least one."""
+    return tensor is not None and tensor.ndim == 4 and tensor.numel() > 0
+
+
 def flatten(settings: dict, prefix: str = "") -> dict[str, int | float | str]:
     """Nested settings as {"model.latent_dim": 16}; what is no finite number becomes text."""
     flat: dict[str, int | float | str] = {}
@@ -215,19 +235,3 @@ def _layout(latent_dim: int) -> dict:
         charts = {"KL per dimension (nats)": ["Multiline", [r"^kl_per_dim/\d+$"]]} | charts
     charts["rate and distortion (nats)"] = ["Multiline", [r"^val/(rate|distortion)$"]]
     return {"posterior collapse": charts}
-
-
-def _bars(writer, tag: str, kl: list[float], step: int) -> None:
-    """A histogram whose bucket j is dimension j and whose heights are nats: one bar each."""
-    heights = [value if math.isfinite(value) and value > 0 else 0.0 for value in kl]
-    writer.add_histogram_raw(
-        tag,
-        min=0,
-        max=len(kl),
-        num=len(kl),
-        sum=sum(heights),
-        sum_squares=sum(height**2 for height in heights),
-        bucket_limits=[float(dimension + 1) for dimension in range(len(kl))],
-        bucket_counts=heights,
-        global_step=step,
-    )

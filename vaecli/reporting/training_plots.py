@@ -38,9 +38,9 @@ def kl_heatmap(history: list[dict], *, threshold: float = 0.01) -> Figure:
     titled(
         axes,
         "KL per latent dimension during training",
-        "Each row is one dimension. Colour: it carries something about x. Grey: q(z_j|x) is the "
-        "prior for every x,\nthe dimension has collapsed. A row that fades to grey dies; a picture "
-        "that is all grey is full collapse.",
+        "Each row is a dimension. Colour: its posterior differs from the prior. Grey: it has "
+        "collapsed, q(z_j|x) = p(z_j) for every x. A row that fades to grey dies; all grey is full "
+        "collapse.",
     )
     epochs, kl = kl_matrix(history)
     if not kl.size:
@@ -54,7 +54,7 @@ def kl_heatmap(history: list[dict], *, threshold: float = 0.01) -> Figure:
     nearest = np.clip(np.searchsorted(edges, along, side="right") - 1, 0, len(epochs) - 1)
     highest = highest_nats(kl, threshold)
     colours = ListedColormap(colour_table(highest, threshold) / 255.0)
-    colours.set_bad(np.array(NOT_FINITE) / 255.0)
+    colours = colours.with_extremes(bad=np.array(NOT_FINITE) / 255.0)
     image = axes.imshow(
         np.ma.masked_invalid(np.clip(kl[nearest][:, order].T, LOWEST_NATS, highest)),
         aspect="auto",
@@ -90,8 +90,8 @@ def active_over_training(history: list[dict], *, threshold: float = 0.01) -> Fig
     titled(
         axes,
         "How many dimensions are in use",
-        "Posterior collapse is these lines falling towards 0, often as beta rises in a warm-up. "
-        "They agree unless\na dimension pays KL without its mean depending on x.",
+        "Posterior collapse is these lines falling to 0, often as beta rises in a warm-up. Active "
+        "units far below active dimensions: KL is paid although the means do not depend on x.",
     )
     epochs = column(history, "epoch")
     if not np.isfinite(epochs).any():
@@ -106,12 +106,13 @@ def active_over_training(history: list[dict], *, threshold: float = 0.01) -> Fig
         axes.axhline(total, color=SOFT, linewidth=1, linestyle=(0, (1, 2)))
         axes.text(0.995, total, f"all {total}", transform=axes.get_yaxis_transform(), ha="right",
                   va="bottom", fontsize=9, color=SOFT)  # fmt: skip
-    for share, words in ((0.1, "severe below 10 %"), (0.5, "partial below 50 %")):
-        axes.text(0.005, (share - 0.005) * top, words, transform=axes.get_yaxis_transform(),
-                  va="top", fontsize=8, color=SOFT)  # fmt: skip
-    axes.plot(epochs, units, color=SECOND, linewidth=2, linestyle="--", marker="s", markersize=3.5,
-              label="active units: Var_x[mu_j] > 0.01")  # fmt: skip
-    axes.plot(epochs, dimensions, color=ACTIVE, linewidth=2.2, marker="o", markersize=4,
+    for share, words in ((0.1, "severe: below 10 %"), (0.5, "partial: below 50 %")):
+        axes.text(0.995, (share - 0.01) * top, words, transform=axes.get_yaxis_transform(),
+                  ha="right", va="top", fontsize=8, color=SOFT)  # fmt: skip
+    disc, square = ("o", "s") if len(epochs) <= 80 else ("", "")
+    axes.plot(epochs, units, color=SECOND, linewidth=2, linestyle="--", marker=square,
+              markersize=3.5, label="active units: Var_x[mu_j] > 0.01")  # fmt: skip
+    axes.plot(epochs, dimensions, color=ACTIVE, linewidth=2.2, marker=disc, markersize=4,
               label=f"active dimensions: KL_j > {threshold:g} nats")  # fmt: skip
     collapsed = collapse_row(history)
     if collapsed is not None:
@@ -141,9 +142,9 @@ def rate_distortion(history: list[dict]) -> Figure:
     titled(
         axes,
         "What the latent code costs and what it buys",
-        "Rate is what q(z|x) pays to differ from the prior, distortion what is still wrong with x. "
-        "A useful code moves right\nand down. Posterior collapse is a path that ends on the left "
-        "edge: rate 0, and the decoder does all the work.",
+        "Rate: what q(z|x) pays to differ from the prior. Distortion: what is still wrong with x. "
+        "A useful code moves right and down; a path that ends on the left edge, at rate 0, is full "
+        "collapse.",
     )
     rate, distortion = column(history, "rate"), column(history, "distortion")
     good = np.isfinite(rate) & np.isfinite(distortion)
@@ -157,13 +158,21 @@ def rate_distortion(history: list[dict]) -> Figure:
     axes.set_ylim(low, high)
     axes.axvspan(left, 0, color="#000000", alpha=0.10, linewidth=0)
     axes.axvline(0, color=SOFT, linewidth=1.2)
+    axes.text(left / 2, low, " rate 0: full collapse", rotation=90, fontsize=8.5, color=SOFT,
+              ha="center", va="bottom")  # fmt: skip
     for cost in MaxNLocator(7).tick_values(low + left, high + right):
         axes.plot([left, right], [cost - left, cost - right], color="#C8C8C8", linewidth=0.9,
                   linestyle=(0, (4, 3)), zorder=0)  # fmt: skip
         at = cost - high  # where the line meets the upper edge
         if left < at < right:
-            axes.annotate(f"ELBO {-cost:g}", (at, high), xytext=(3, -3), va="top", fontsize=8,
-                          textcoords="offset points", color=SOFT)  # fmt: skip
+            place, offset, side = (at, high), (3, -4), "left"
+        elif low < cost - right < high:
+            place, offset, side = (right, cost - right), (-3, -4), "right"
+        else:
+            continue
+        axes.annotate(f"ELBO {-cost:g}", place, xytext=offset, textcoords="offset points", ha=side,
+                      va="top", fontsize=8, color=SOFT, zorder=1,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     axes.plot(rate, distortion, color=SOFT, linewidth=1.2, zorder=2)
     dots = axes.scatter(rate, distortion, c=epochs, cmap="viridis_r", s=26, zorder=3)
     if len(rate) > 1:
@@ -181,7 +190,7 @@ def rate_distortion(history: list[dict]) -> Figure:
     axes.scatter(rate[-1:], distortion[-1:], s=190, marker="*", color=MARK, edgecolors="white",
                  zorder=5, label=f"end: rate {rate[-1]:.3g}, distortion {distortion[-1]:.4g}, "
                  f"ELBO {-(rate[-1] + distortion[-1]):.4g}")  # fmt: skip
-    axes.legend(loc="lower left", fontsize=9, framealpha=0.9, edgecolor="none")
+    drawn.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     labelled(axes, "rate E_x KL(q(z|x) || p(z)), nats per example",
              "distortion -E log p(x|z), nats per example")  # fmt: skip
     return drawn
@@ -205,16 +214,19 @@ def _edges(epochs: np.ndarray) -> np.ndarray:
 
 
 def _limits(rate: np.ndarray, distortion: np.ndarray) -> tuple[tuple, tuple]:
-    """Axis limits around the path; an untrained start ten times further off is left outside."""
+    """Axis limits around the path; an untrained start ten times further off is left outside.
+
+    Further off means 10 nats at least: the last nat of a collapsing rate is the story itself.
+    """
     later = slice(max(1, len(rate) // 10), None) if len(rate) >= 5 else slice(None)
     both = []
     for values in (rate, distortion):
         span, settled = np.ptp(values), np.ptp(values[later])
-        shown = values[later] if settled > 0 and span > 10 * settled else values
+        shown = values[later] if span > 10 * max(settled, 1.0) else values
         low, high = shown.min(), shown.max()
         room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
         both.append([low - room, high + room])
-    # Rate 0 is always in the picture: its left edge is collapse.
-    both[0][0] = min(both[0][0], -0.03 * max(both[0][1], 0.1))
+    # Rate 0 is always in the picture, with a strip left of it to write on: it is collapse.
     both[0][1] = max(both[0][1], 0.1)
+    both[0][0] = -0.05 * both[0][1]
     return tuple(both[0]), tuple(both[1])

@@ -62,5 +62,9 @@ class Gaussian(Likelihood):
 
     def sample(self, out: Tensor, noise: Tensor) -> Tensor:
         """The mean plus sigma times the normal quantile of noise; not clipped to [0, 1]."""
-        normal = torch.special.ndtri(noise.clamp(NOISE_EDGE, 1 - NOISE_EDGE))
-        return out.float() + self.sigma * normal
+        return out.float() + self.sigma * standard_normal(noise)
+
+
+def standard_normal(noise: Tensor) -> Tensor:
+    """Uniform noise turned into standard normal noise by the inverse CDF."""
+    return torch.special.ndtri(noise.clamp(NOISE_EDGE, 1 - NOISE_EDGE))

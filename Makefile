@@ -1,0 +1,43 @@
+# `make demo` and `make test` need Python 3.11 to 3.13 and make; they install the rest into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-all lint acceptance benchmark tables clean
+
+demo: $(INSTALLED)
+	$(BIN)/vae-train schedule.beta=4
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# The acceptance runs on the real MNIST (DATA points at it); writes benchmarks/results/.
+DATA ?= ../shared/data
+acceptance: $(INSTALLED)
+	$(BIN)/python benchmarks/acceptance.py --data $(DATA)
+
+# The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.
+tables: $(INSTALLED)
+	$(BIN)/python benchmarks/mitigations.py --data $(DATA)
+
+benchmark: $(INSTALLED)
+	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
+	$(BIN)/python benchmarks/step.py --data $(DATA)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "vaecli needs Python 3.11 to 3.13: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist build *.egg-info

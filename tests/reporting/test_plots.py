@@ -1,0 +1,188 @@
+import numpy as np
+import pytest
+import torch
+from made_up import diagnosis, history, pictures
+from matplotlib._pylab_helpers import Gcf
+from PIL import Image
+
+from vaecli.reporting import training_plots
+from vaecli.reporting.heat import (
+    LOWEST_NATS,
+    NOT_FINITE,
+    by_last_kl,
+    colour_table,
+    heat_image,
+    kl_matrix,
+)
+from vaecli.reporting.latent_plots import kl_per_dim, latent_variance, tsne
+from vaecli.reporting.mosaic import mosaic
+from vaecli.reporting.plots import Pictures, write_plots
+
+FROM_NUMBERS = ["kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim"]
+FROM_PICTURES = ["latent_variance", "tsne", "reconstructions", "samples", "traversals"]
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def check(paths):
+    """Every file decodes at page width and shows something."""
+    for path in paths:
+        shown = pixels(path)
+        assert 200 <= shown.shape[0] <= 1500, path.name
+        assert 700 <= shown.shape[1] <= 900, path.name
+        ink = (shown != 255).any(axis=2).mean()
+        assert 0.005 < ink < 0.95, f"{path.name}: {ink:.3f} of it is not white"
+
+
+def grey(shown, value):
+    return (shown == value).all(axis=-1)
+
+
+def test_all_inputs_give_all_nine_plots_and_no_other_file(tmp_path):
+    paths = write_plots(tmp_path / "plots", history(), diagnosis(), pictures())
+    assert [p.stem for p in paths] == FROM_NUMBERS + FROM_PICTURES
+    assert sorted((tmp_path / "plots").iterdir()) == sorted(paths)
+    check(paths)
+    assert Gcf.figs == {}  # pyplot holds no figure open
+
+
+def test_without_pictures_the_plots_of_the_numbers_remain(tmp_path):
+    paths = write_plots(tmp_path, history(), diagnosis(), Pictures())
+    assert [p.stem for p in paths] == FROM_NUMBERS
+    vectors = Pictures(originals=torch.rand(5, 9), reconstructions=torch.rand(5, 9))
+    assert [p.stem for p in write_plots(tmp_path, history(), diagnosis(), vectors)] == FROM_NUMBERS
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_short_histories_are_drawn(tmp_path, rows):
+    check(write_plots(tmp_path, history(rows=rows), diagnosis(), Pictures()))
+
+
+def test_a_run_that_diverged_is_drawn(tmp_path):
+    rows, found, shown = history(), diagnosis(), pictures()
+    for row in rows[-3:]:
+        row |= {"elbo": float("nan"), "rate": None, "distortion": float("inf"), "loss": None}
+        row |= {"kl_per_dim": [float("nan"), None] + row["kl_per_dim"][2:]}
+        row |= {"active_dimensions": None, "active_units": None, "beta": None}
+    found["kl_per_dim"] = [float("nan"), None] + found["kl_per_dim"][2:]
+    found["mu_variance"] = None
+    shown.mu[3, 0] = float("nan")
+    check(write_plots(tmp_path / "end", rows, found, shown))
+    shown = shown._replace(originals=None, samples=None, traversals=None)
+    for row in rows:
+        row["kl_per_dim"] = [float("nan")] * 8
+        row["distortion"] = float("nan")
+    found["kl_per_dim"] = [float("nan")] * 8
+    shown.mu[:] = float("nan")
+    check(write_plots(tmp_path / "throughout", rows, found, shown))
+
+
+@pytest.mark.parametrize("latent_dim", [1, 512])
+def test_one_and_many_dimensions(tmp_path, latent_dim):
+    alive = min(4, latent_dim)
+    rows = history(latent_dim=latent_dim, alive=alive)
+    shown = pictures(latent_dim=latent_dim, labels=False, channels=3)
+    check(write_plots(tmp_path, rows, diagnosis(latent_dim=latent_dim, alive=alive), shown))
+
+
+@pytest.mark.parametrize("classes", [1, 47])
+def test_any_number_of_classes_on_the_map(tmp_path, classes):
+    labels = torch.arange(150) % classes
+    tsne(torch.randn(150, 2), labels).savefig(tmp_path / "tsne.png")
+    check([tmp_path / "tsne.png"])
+
+
+def test_collapsed_run_has_no_blue_bar_and_a_healthy_one_has():
+    def blue(alive):
+        canvas = kl_per_dim(diagnosis(alive=alive)).canvas
+        canvas.draw()
+        shown = np.asarray(canvas.buffer_rgba())[..., :3]
+        return int((shown == (0x00, 0x72, 0xB2)).all(axis=-1).sum())
+
+    # The legend's patch is blue in both.
+    assert blue(alive=4) > 10 * blue(alive=0)
+
+
+def test_variance_of_a_collapsed_dimension_is_all_noise():
+    mu = torch.stack([torch.tensor([-1.0, 1.0] * 50), torch.zeros(100)], dim=1)  # (100, 2)
+    logvar = torch.stack([torch.full((100,), -20.0), torch.zeros(100)], dim=1)
+    bars = latent_variance(mu, logvar).axes[0].patches
+    heights = [bar.get_height() for bar in bars]
+    # signal of dimensions 0, 1; then their noise; exp(-20) is 2e-9
+    assert heights == pytest.approx([1, 0, 0, 1], abs=1e-6)
+
+
+def test_collapse_is_the_first_of_three_dead_evaluations_under_positive_beta():
+    def rows(active, beta):
+        return [{"active_dimensions": a, "beta": b} for a, b in zip(active, beta, strict=True)]
+
+    assert training_plots.collapse_row(rows([0, 0, 0, 0], [0, 0, 0, 1])) is None
+    assert training_plots.collapse_row(rows([3, 0, 0, 1, 0, 0, 0], [1] * 7)) == 4
+    assert training_plots.collapse_row(rows([3, 0, 0], [1] * 3)) is None
+    assert training_plots.collapse_row([]) is None
+
+
+def test_an_untrained_start_far_off_does_not_flatten_the_path():
+    rows = history(rows=20)
+    rows[0]["distortion"] = 1e5
+    drawn = training_plots.rate_distortion(rows)
+    low, high = drawn.axes[0].get_ylim()
+    assert high - low < 30  # nats; the later path spans ten
+
+
+def test_the_colour_table_steps_from_grey_to_colour_at_the_threshold():
+    table = colour_table(1.0, 0.01).astype(int)
+    dead = 128  # log10: two of the four decades from 1e-4 to 1 lie below 1e-2
+    assert (np.ptp(table[:dead], axis=1) == 0).all()
+    assert (np.ptp(table[dead:], axis=1) > 50).all()
+
+
+def test_heat_image_sorts_dimensions_and_greys_the_dead():
+    rows = history(rows=5, latent_dim=3, alive=0)
+    for row, kl in zip(rows, ([1, 1, 1], [1, 1, 1], [0, 1, 1], [0, 1, 2], [0, 1, 2]), strict=True):
+        row["kl_per_dim"] = [float(v) for v in kl]
+    shown = heat_image(rows, 0.01)
+    height, width, _ = shown.shape
+    assert height >= 256
+    assert width >= 400
+    blocks = shown[height // 6 :: height // 3, width // 10 :: width // 5]  # (3, 5, 3)
+    is_grey = np.ptp(blocks.astype(int), axis=2) == 0
+    # most used on top; dimension 0, at the bottom, dies at the third evaluation
+    assert is_grey.tolist() == [[False] * 5, [False] * 5, [False, False, True, True, True]]
+
+
+def test_heat_image_marks_what_is_not_a_number_and_takes_none_for_it():
+    rows = history(rows=2, latent_dim=2)
+    rows[1]["kl_per_dim"] = [float("nan"), None]
+    shown = heat_image(rows, 0.01)
+    assert (shown[:, -1] == NOT_FINITE).all()
+    assert not (shown[:, 0] == NOT_FINITE).all(axis=-1).any()
+    assert heat_image([], 0.01) is None
+
+
+def test_order_follows_the_last_finite_evaluation():
+    _, kl = kl_matrix(
+        [
+            {"epoch": 0.0, "kl_per_dim": [1.0, 3.0, 2.0]},
+            {"epoch": 1.0, "kl_per_dim": [9.0, None, 0]},
+        ]
+    )
+    assert by_last_kl(kl).tolist() == [1, 2, 0]
+    assert LOWEST_NATS < 0.01
+
+
+def test_mosaic_places_pictures_in_reading_order():
+    tiles = torch.zeros(3, 1, 8, 8)
+    tiles[1] = 1.0
+    tiles[2] = 0.5
+    sheet = mosaic(tiles, columns=2)
+    size = 56  # 8 pixels, each enlarged 7 times; the gap is 4
+    assert sheet.shape == (2 * size + 4, 2 * size + 4, 3)
+    assert sheet[10, 10].tolist() == [0, 0, 0]
+    assert sheet[10, size + 14].tolist() == [255, 255, 255]
+    assert sheet[size + 14, 10].tolist() == [128, 128, 128]
+    assert sheet[size + 14, size + 14].tolist() == [255, 255, 255]  # no fourth picture

@@ -1,0 +1,74 @@
+"""The convolutional family: strided convolutions down, transposed convolutions up."""
+
+# B batch, N decoded codes, C channels, H height, W width, Z latent
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from torch import nn
+
+from vaecli.models.base import Capacity, Family
+from vaecli.models.blocks import (
+    ConvDecoder,
+    conv_encoder,
+    require_at_least,
+    require_image,
+    require_size,
+)
+
+
+@dataclass(frozen=True)
+class CNN(Family):
+    """Convolutional encoder and decoder with ReLU, for images from 4x4 pixels upwards.
+
+    encoder_width: channels at half the image's resolution, twice as many below.
+    encoder_depth: convolutions at each resolution; the first of them halves it.
+    A decoder's width and depth mean the same on the way up, where the last doubles.
+    """
+
+    encoder_width: int = 32
+    encoder_depth: int = 1
+
+    capacities: ClassVar[dict[str, Capacity]] = {
+        "small": Capacity(width=8, depth=1),
+        "medium": Capacity(width=32, depth=1),
+        "large": Capacity(width=48, depth=2),
+    }
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range."""
+        super().validate()
+        require_at_least(1, "model.encoder_width", self.encoder_width, "32")
+        require_at_least(1, "model.encoder_depth", self.encoder_depth, "1")
+
+    def validate_shape(self, shape: tuple[int, int, int]) -> None:
+        """Raise UsageError for images too small to halve."""
+        require_image("cnn", shape)
+
+    def validate_capacity(self, capacity: Capacity) -> None:
+        """Raise UsageError for a width or depth below 1."""
+        require_size(capacity, least_depth=1)
+
+    def encoder(self, shape: tuple[int, int, int], outputs: int) -> nn.Module:
+        """Maps x (B, C, H, W) to (B, outputs)."""
+        return cnn_encoder(shape, outputs, self.encoder_width, self.encoder_depth)
+
+    def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
+        """(z (N, Z), x) -> (N, outputs*C, H, W); x is ignored."""
+        stage = partial(_stage, convolutions=capacity.depth - 1)
+        return ConvDecoder(self.latent_dim, shape, outputs * shape[0], capacity.width, stage)
+
+
+def cnn_encoder(shape: tuple[int, int, int], outputs: int, width: int, depth: int) -> nn.Module:
+    """The encoder of `cnn`, which the autoregressive family uses too."""
+    return conv_encoder(shape, outputs, width, partial(_stage, convolutions=depth - 1))
+
+
+def _stage(channels: int, *, convolutions: int) -> list[nn.Module]:
+    layers: list[nn.Module] = [nn.ReLU()]
+    for _ in range(convolutions):
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
+    return layers

@@ -25,7 +25,8 @@ class Ran(NamedTuple):
 
     @property
     def rows(self):
-        return [json.loads(line) for line in (self.directory / "metrics.jsonl").open()]
+        text = (self.directory / "metrics.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def train(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, directory="run"):
-        path = tmp_path / directory
+        path = tmp_path / (directory or "run")
         resumes = any(a.startswith("resume=") for a in arguments)
         where = [] if resumes or directory is None else [f"hydra.run.dir={path}"]
         code = _main([*arguments, *where])

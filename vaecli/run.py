@@ -160,6 +160,8 @@ def _run(
         latent_dim=config.model.latent_dim,
         hparams=_hparams(plain),
         purge_step=start + 1 if position else None,
+        history=directory.rows(),
+        threshold=config.diagnosis.threshold,
     ) as board:
         fit = Fit(
             objective,
@@ -190,22 +192,19 @@ def _run(
         vae = objective.vae
         if config.diagnosis.checkpoint.value == "best":
             restore(vae, directory.checkpoints / "best.pt")
-        with precision.autocast():
-            report(job, config, plain, vae, data, directory, described, board)
-        final = directory.read_json("diagnosis.json")
-        for line in ["", *console.verdict_lines(final), ""]:
-            log.info(line)
         directory.update_summary(
-            run_state="done",
             reason=None,
             collapsed_at_step=progress.collapsed_at_step,
             encoder_updates=progress.encoder_updates,
             decoder_updates=progress.step,
             seconds=progress.seconds,
             validation_loss=progress.best,
-            shuffle_rise=final["latent_use"]["shuffled"]["value"],
-            **{key: final[key] for key in SUMMARISED},
         )
+        with precision.autocast():
+            final = report(job, config, plain, vae, data, directory, described, board)
+        for line in ["", *console.verdict_lines(final), ""]:
+            log.info(line)
+        directory.update_summary(run_state="done")
         log.info("Report       %s", directory.path / "report.html")
     return DONE
 
@@ -232,7 +231,7 @@ def report(
     directory: RunDirectory,
     described: dict[str, Any],
     board: TensorBoard,
-) -> None:
+) -> dict[str, Any]:
     """Diagnose, then write diagnosis.json, the plots, the page and TensorBoard's last entries."""
     settings = config.diagnosis
     diagnosis, encoded = diagnose(
@@ -246,6 +245,10 @@ def report(
     diagnosis["verdict"] = verdict.verdict(diagnosis)
     diagnosis["next_commands"] = verdict.next_commands(diagnosis, job.overrides)
     directory.write_json("diagnosis.json", diagnosis)
+    directory.update_summary(
+        shuffle_rise=diagnosis["latent_use"]["shuffled"]["value"],
+        **{key: diagnosis[key] for key in SUMMARISED},
+    )
     history = directory.rows()
     step = history[-1]["step"] if history else 0
     plots: list[Path] = []
@@ -266,6 +269,7 @@ def report(
         diagnosis=diagnosis,
         plots=plots,
     )
+    return diagnosis
 
 
 def _pictures(vae: VAE, data: Data, encoded: Encoded, config: Config) -> Pictures:

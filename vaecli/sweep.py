@@ -59,6 +59,7 @@ def _prepare(job: Job, loaded: dict[DataSet, Data]) -> tuple[Config, Data]:
                 f"go on with it: vae-train resume={job.directory}",
             )
         check_writable(job.directory)
+    config.data.check_files()
     if config.data not in loaded:
         loaded[config.data] = config.data.load()
     check(config, loaded[config.data])

@@ -57,7 +57,8 @@ def verdict(diagnosis: dict) -> list[str]:
         )
     rise = _rise(diagnosis)
     if rise is not None:
-        use = "uses z" if rise > max(LITTLE_RATE, 0.5 * diagnosis["rate"]) else "hardly uses z"
+        used = rise > 0.5 * diagnosis["rate"] > 0.5 * LITTLE_RATE
+        use = "uses z" if used else "hardly uses z"
         lines.append(
             f"The decoder {use}: with another example's code the distortion rises by "
             f"{rise:.2f} nats (rate: {diagnosis['rate']:.2f} nats)."

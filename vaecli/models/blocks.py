@@ -68,6 +68,7 @@ def conv_encoder(shape: tuple[int, int, int], outputs: int, width: int, stage: S
         wider = _channels(width, level)
         layers += [nn.Conv2d(channels, wider, 3, stride=2, padding=1), *stage(wider)]
         channels = wider
+    start_with_he(layers)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * math.prod(coarsest), outputs))
 
 
@@ -102,11 +103,29 @@ class ConvDecoder(nn.Module):
                 _Double(channels, narrower, sizes[level - 1], bias=not last),
             ]
             channels = narrower
+        start_with_he(layers[:-1])  # the last starts small: near the decoder without a code
         self.net = nn.Sequential(*layers)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         """The output before its bias, (N, out_channels, H, W)."""
         return self.net(z)
+
+
+def start_with_he(layers: list[nn.Module]) -> None:
+    """Initial weights that keep the size of a signal through ReLUs (He et al. 2015), in place.
+
+    PyTorch's default shrinks it sixfold in variance per layer, to means that differ by 0.02
+    between images at the start. On MNIST that was enough for `resnet` at beta 1 to collapse for
+    good (rate 0.00 nats after 1200 steps, against 25 from this start).
+    """
+    for layer in layers:
+        for module in layer.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                # a transposed convolution spreads its kernel over stride^2 outputs
+                fan_in = module.in_channels * math.prod(module.kernel_size)
+                if isinstance(module, nn.ConvTranspose2d):
+                    fan_in /= math.prod(module.stride)
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in))
 
 
 class _Double(nn.Module):

@@ -5,7 +5,7 @@ at beta 1 (Chen et al. 2017, "Variational Lossy Autoencoder"). How much of the i
 its capacity: `decoder.receptive_field`.
 """
 
-# N decoded codes, C channels, H height, W width, Z latent, P width of the decoder, M feature maps
+# N decoded codes, C channels, H height, W width, Z latent, P width of the decoder
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from vaecli.errors import require
 from vaecli.models.base import Capacity, Family
 from vaecli.models.blocks import require_at_least, require_image, require_size
 from vaecli.models.cnn import cnn_encoder
-
-FEATURE_MAPS = 4  # of image size, through which z reaches every layer (He et al. 2019)
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,11 @@ class PixelCNN(Family):
 
 
 class PixelCNNDecoder(nn.Module):
-    """A stack of gated masked convolutions (van den Oord et al. 2016), z added in every layer.
+    """A stack of gated masked convolutions with z in every layer (van den Oord et al. 2016, eq. 4).
 
-    z becomes M feature maps of image size, and these reach each layer by a 1x1 convolution: the
-    code says different things at different places (He et al. 2019), which a bias cannot.
+    z enters as a bias of each layer, the same at every pixel: where it matters has to be worked
+    out from the pixels. A code that comes as feature maps of image size (He et al. 2019) is used
+    sooner; on MNIST at 14x14 the plain VAE then kept three nats and did not collapse.
 
     One stack, not the two of the paper. It leaves a blind spot inside the window: right of
     the pixel, d columns in the row above, one less in each row further up, for depth d; d(d+1)/2
@@ -98,38 +97,38 @@ class PixelCNNDecoder(nn.Module):
         self, latent_dim: int, shape: tuple[int, int, int], outputs: int, capacity: Capacity
     ):
         super().__init__()
-        channels, height, width = shape
-        self.maps_shape = (FEATURE_MAPS, height, width)
-        self.maps = nn.Linear(latent_dim, FEATURE_MAPS * height * width)
+        channels = shape[0]
         first_kernel = capacity.receptive_field - 2 * capacity.depth
-        self.first = _GatedMasked(channels, capacity.width, first_kernel, sees_centre=False)
+        width = capacity.width
+        self.first = _GatedMasked(latent_dim, channels, width, first_kernel, sees_centre=False)
         self.later = nn.ModuleList(
-            _GatedMasked(capacity.width, capacity.width, 3, sees_centre=True)
+            _GatedMasked(latent_dim, width, width, 3, sees_centre=True)
             for _ in range(capacity.depth)
         )
         # The VAE adds the bias of the last layer, one per output and pixel.
-        self.last = nn.Conv2d(capacity.width, outputs * channels, 1, bias=False)
+        self.last = nn.Conv2d(width, outputs * channels, 1, bias=False)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         """Maps z (N, Z), x (N, C, H, W) to (N, outputs*C, H, W); a pixel sees those before it."""
-        maps = self.maps(z).unflatten(1, self.maps_shape)  # (N, M, H, W)
-        h = self.first(x, maps)  # (N, P, H, W)
+        h = self.first(x, z)  # (N, P, H, W)
         for layer in self.later:
-            h = h + layer(h, maps)
+            h = h + layer(h, z)
         return self.last(torch.relu(h))
 
 
 class _GatedMasked(nn.Module):
-    """tanh(a) * sigmoid(b), where (a, b) is a masked convolution of h plus a map of z.
+    """tanh(a) * sigmoid(b), where (a, b) is a masked convolution of h plus a linear map of z.
 
-    h (N, inputs, H, W), maps (N, M, H, W) -> (N, outputs, H, W). The kernel holds the rows up to
-    the pixel's own; in that row the mask keeps what is left of the pixel and, in layers after the
+    h (N, inputs, H, W), z (N, Z) -> (N, outputs, H, W). The kernel holds the rows up to the
+    pixel's own; in that row the mask keeps what is left of the pixel and, in layers after the
     first, the pixel itself, whose features no longer contain its own value.
     """
 
     mask: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, sees_centre: bool):
+    def __init__(
+        self, latent_dim: int, inputs: int, outputs: int, kernel: int, *, sees_centre: bool
+    ):
         super().__init__()
         self.reach = kernel // 2
         mask = torch.ones(1, 1, self.reach + 1, kernel)
@@ -137,11 +136,10 @@ class _GatedMasked(nn.Module):
         # Not saved: it follows from the config, and a file must not be able to break causality.
         self.register_buffer("mask", mask, persistent=False)
         self.causal = nn.Conv2d(inputs, 2 * outputs, (self.reach + 1, kernel))
-        self.code = nn.Conv2d(FEATURE_MAPS, 2 * outputs, 1, bias=False)
+        self.code = nn.Linear(latent_dim, 2 * outputs, bias=False)
 
-    def forward(self, h: Tensor, maps: Tensor) -> Tensor:
+    def forward(self, h: Tensor, z: Tensor) -> Tensor:
         padded = pad(h, (self.reach, self.reach, self.reach, 0))  # left, right, top; none below
-        a, b = (
-            conv2d(padded, self.causal.weight * self.mask, self.causal.bias) + self.code(maps)
-        ).chunk(2, dim=1)  # (N, P, H, W) each
+        causal = conv2d(padded, self.causal.weight * self.mask, self.causal.bias)
+        a, b = (causal + self.code(z)[:, :, None, None]).chunk(2, dim=1)  # (N, P, H, W) each
         return torch.tanh(a) * torch.sigmoid(b)

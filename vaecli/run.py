@@ -26,7 +26,7 @@ from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import RunDirectory
 from vaecli.training import checkpoint
 from vaecli.training.fit import Diverged, Fit
-from vaecli.training.precision import Precision, choose_device, choose_precision
+from vaecli.training.precision import Precision, choose_device, choose_precision, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
 
 DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
@@ -178,6 +178,8 @@ def _run(
             fit.load_state_dict(position)
         for line in console.start_lines(_facts(config, plain, data, precision, fit, directory)):
             log.info(line)
+        if config.device == "auto" and hidden_gpus():
+            log.warning("Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used")
         if abs(fit.betas[-1].item() - config.schedule.beta) > 0.01 * max(config.schedule.beta, 1e-9):
             log.warning(
                 "Warning: the schedule ends at beta %.3g, not at its target %.3g",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -34,30 +35,24 @@ def main() -> None:
 def _main(arguments: list[str]) -> int:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     jobs: list[Job] = []
+    started = time.time()
     try:
-        started = time.time()
         arguments, resumed = _expand_resume(arguments)
         _compose(arguments, jobs, resumed)
-        try:
-            if not jobs:  # --help, --cfg and the like: Hydra has answered
-                return 0
-            from vaecli.sweep import run_all
+        if not jobs:  # --help, --cfg and the like: Hydra has answered
+            return 0
+        from vaecli.sweep import run_all
 
-            return run_all(jobs)
-        except UsageError:
-            _leave_nothing(jobs, started)
-            raise
-    except UsageError as error:
+        return run_all(jobs)
+    except (UsageError, HydraException, OmegaConfBaseException) as error:
+        _leave_nothing(jobs, started)
         if full_error:
             raise
-        print(f"vae-train: {error}", file=sys.stderr)
-    except (HydraException, OmegaConfBaseException) as error:
-        if full_error:
-            raise
-        print(f"vae-train: {_told(error)}", file=sys.stderr)
+        told = str(error) if isinstance(error, UsageError) else _told(error)
+        print(f"vae-train: {told}", file=sys.stderr)
+        return WRONG_USE
     except KeyboardInterrupt:
         return 130
-    return WRONG_USE
 
 
 def _compose(arguments: list[str], jobs: list[Job], resumed: Path | None) -> None:
@@ -67,7 +62,7 @@ def _compose(arguments: list[str], jobs: list[Job], resumed: Path | None) -> Non
         from vaecli.run import Job
 
         job = Job(
-            overrides=list(HydraConfig.get().overrides.task),
+            overrides=_overrides(),
             composed=OmegaConf.to_yaml(composed),
             directory=_directory(arguments, resumed),
             resume=resumed is not None,
@@ -85,6 +80,8 @@ def _compose(arguments: list[str], jobs: list[Job], resumed: Path | None) -> Non
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(collect)()
     except OSError as error:
+        if isinstance(error, HydraException):  # a missing option is both
+            raise
         raise UsageError(
             "hydra.run.dir",
             error.filename,
@@ -97,6 +94,11 @@ def _compose(arguments: list[str], jobs: list[Job], resumed: Path | None) -> Non
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before[0]
+
+
+def _overrides() -> list[str]:
+    """The job's own overrides as they were written: an interpolation in one stays what it is."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
 
 
 def _basic() -> bool:
@@ -116,7 +118,7 @@ def _directory(arguments: list[str], resumed: Path | None) -> Path:
     if config.mode is None or config.mode.name != "MULTIRUN":
         return directory
     # The overrides that nobody typed as they stand came from the sweeper.
-    swept = [o for o in config.overrides.task if o not in arguments]
+    swept = [o for o in _overrides() if o not in arguments]
     name = f"{config.job.num}_{','.join(swept)}".rstrip("_").replace("/", "-")
     return directory / name[:LONGEST_NAME]
 
@@ -168,25 +170,37 @@ def _leave_nothing(jobs: list[Job], started: float) -> None:
     """Remove the empty directories that Hydra made for runs that were refused."""
     from vaecli.rundir import remove_empty
 
-    for job in jobs:
-        directory = job.directory if job.directory.exists() else job.directory.parent
+    directories = [job.directory for job in jobs]
+    if HydraConfig.initialized():
+        directories.append(Path(HydraConfig.get().runtime.output_dir))
+    for directory in directories:
+        if not directory.exists():
+            directory = directory.parent
         if directory.exists() and directory.stat().st_mtime >= started - 1:
+            if not any(directory.glob("*/summary.json")):
+                (directory / "multirun.yaml").unlink(missing_ok=True)  # Hydra's, of a sweep
             remove_empty(directory)
 
 
 def _told(error: Exception) -> str:
     """Hydra's own message, without its search path, in at most three lines."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if len(lines) == 1 and error.__cause__ is not None:
-        lines += [line.strip() for line in str(error.__cause__).splitlines()[:1] if line.strip()]
-    options = [line for line in lines if not line.startswith(("Config search path", "provider="))]
-    told = [options[0]]
-    if "Available options" in " ".join(options):
-        at = next(i for i, line in enumerate(options) if line.startswith("Available options"))
-        told.append("choose one of: " + ", ".join(options[at + 1 :]))
-    else:
-        told += options[1:3]
-    return "\n  ".join(told[:3])
+    text = str(error)
+    if error.__cause__ is not None and len(text.strip().splitlines()) == 1:
+        text += f"\n{error.__cause__}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    key = re.match(r"Could not override '([^.']+)\.([^']+)'", lines[0])
+    if key:
+        group, name = key.groups()
+        lines[1:] = [
+            f"the chosen {group} option has no key {name!r}; `vae-train --cfg job` prints its keys",
+            f"if another option has it, choose that one too: {group}=...",
+        ]
+    choices = [i for i, line in enumerate(lines) if line.startswith("Available options")]
+    if choices:
+        options = (line for line in lines[choices[0] + 1 :] if "provider=" not in line)
+        options = [line for line in options if not line.startswith("Config search path")]
+        lines[1:] = ["choose one of: " + ", ".join(options)]
+    return "\n  ".join(lines[:3])
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ class Precision:
 
 def choose_device(name: str) -> torch.device:
     """The device called `name`; `auto` is a GPU if there is one. Never falls back silently."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -55,13 +54,18 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count <= (device.index or 0):
-            why = "CUDA_VISIBLE_DEVICES is set but empty, which hides every GPU" if hidden else (
+            why = "CUDA_VISIBLE_DEVICES is set but empty, which hides every GPU" if hidden_gpus() else (
                 f"there are {count} usable CUDA devices here"
             )  # fmt: skip
             raise UsageError("device", name, why, "use device=cpu, or make the GPU visible")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device", name, "there is no MPS device here", "use device=cpu")
     return device
+
+
+def hidden_gpus() -> bool:
+    """True if the environment hides every GPU, as launchers do that were not asked for one."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") == ""
 
 
 def choose_precision(amp: Amp, device: torch.device) -> Precision:

@@ -1,0 +1,193 @@
+"""What bad input gets: exit code 2, at most three lines that name key, value, rule and remedy, no
+traceback, nothing left behind."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+
+def nothing(folder):
+    return ()
+
+
+def empty_folder(folder):
+    (folder / "images").mkdir()
+    return ("data=image_folder", f"data.path={folder}/images")
+
+
+def unequal_images(folder):
+    (folder / "images").mkdir()
+    for i in range(20):
+        Image.fromarray(np.zeros((8, 8 + i % 2), np.uint8)).save(folder / "images" / f"{i}.png")
+    return ("data=image_folder", f"data.path={folder}/images", "data.channels=1")
+
+
+def no_such_array(folder):
+    np.savez(folder / "a.npz", images=np.zeros((50, 8, 8), np.uint8))
+    return ("data=npz", f"data.path={folder}/a.npz")
+
+
+def nan_pixels(folder):
+    x = np.random.default_rng(0).random((50, 8, 8)).astype(np.float32)
+    x[3, 2, 1] = np.nan
+    np.savez(folder / "a.npz", x=x)
+    return ("data=npz", f"data.path={folder}/a.npz")
+
+
+def truncated_idx(folder):
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, magic in (("images-idx3", 2051), ("labels-idx1", 2049)):
+        for part in ("train", "t10k"):
+            header = np.array([magic, 100, *([28, 28] if magic == 2051 else [])], ">i4").tobytes()
+            (raw / f"{part}-{name}-ubyte").write_bytes(header + b"\0" * 50)
+    return ("data=mnist", f"data.root={folder}")
+
+
+def file_in_the_way(folder):
+    (folder / "taken").write_text("a file")
+    return (f"hydra.run.dir={folder}/taken/run",)
+
+
+def no_checkpoint(folder):
+    run = folder / "other"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "summary.json").write_text("{}")
+    (run / "overrides.yaml").write_text("[]\n")
+    from vaecli.train import _main
+
+    assert _main(["trainer.max_steps=1", "diagnosis=quick", f"hydra.run.dir={folder}/real"]) == 0
+    (folder / "real" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint at all")
+    return (f"resume={folder}/real",)
+
+
+def run_in_the_way(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "summary.json").write_text('{"run_state": "done"}')
+    return (f"hydra.run.dir={folder}/run",)
+
+
+def foreign_overrides(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "summary.json").write_text("{}")
+    (folder / "run" / "overrides.yaml").write_text("['hydra.job.name=x']\n")
+    return (f"resume={folder}/run",)
+
+
+CASES = {
+    # name: (arguments, or what makes them), words that the message must hold
+    "unknown option": ("model=nosuch", ["model", "nosuch", "mlp"]),
+    "unknown key": ("trainer.speed=9", ["trainer", "speed"]),
+    "added unknown key": ("+trainer.speed=9", ["trainer.speed=9", "epochs"]),
+    "added unknown top-level key": ("+speed=9", ["speed=9", "trainer"]),
+    "wrong type": ("schedule.beta=abc", ["schedule.beta=abc", "Float"]),
+    "wrong enum": ("trainer.amp=fp8", ["trainer.amp=fp8", "bf16"]),
+    "wrong seed": ("seed=-1", ["seed=-1", ">= 0"]),
+    "negative lambda": ("strategy=free_bits strategy.free_nats=-1", ["strategy.free_nats=-1.0"]),
+    "negative beta": ("schedule.beta=-1", ["schedule.beta=-1.0", ">= 0"]),
+    "another strategy's key": ("+strategy.delta=3", ["strategy.delta=3", "strategy=none"]),
+    "warm-up longer than the run": (
+        "schedule=linear schedule.warmup_epochs=99", ["schedule.warmup_epochs=99", "trainer.epochs"]
+    ),
+    "warm-up in steps longer than the run": (
+        "schedule=linear schedule.warmup_steps=99999", ["schedule.warmup_steps=99999"]
+    ),
+    "clashing strategies": ("strategy=[free_bits,delta_vae]", ["free_bits", "delta_vae", "loss"]),
+    "clashing updates": ("strategy=[aggressive,encoder_steps]", ["aggressive", "updates"]),
+    "capacity the family lacks": ("model=linear decoder=large", ["decoder=large", "linear"]),
+    "capacity key the family lacks": (
+        "decoder.receptive_field=5", ["decoder.receptive_field=5", "mlp", "width"]
+    ),
+    "impossible receptive field": (
+        "model=pixelcnn decoder.receptive_field=4", ["decoder.receptive_field=4", "odd"]
+    ),
+    "likelihood for other data": ("likelihood=discretized_logistic", ["likelihood", "binary"]),
+    "unknown likelihood": ("likelihood=nosuch", ["likelihood", "bernoulli"]),
+    "unknown data root": ("data=mnist data.root=/no/such/place", ["data.root", "data.download"]),
+    "truncated IDX file": (truncated_idx, ["train-images-idx3-ubyte"]),
+    "empty image folder": (empty_folder, ["data.path", "images"]),
+    "images of unequal size": (unequal_images, ["8x8", "data.image_size"]),
+    "npz without the array": (no_such_array, ["data.key=x", "images"]),
+    "NaN pixels": (nan_pixels, ["data.path", "NaN"]),
+    "no GPU when one was asked for": ("device=cuda", ["device=cuda", "device=cpu"]),
+    "no such device": ("device=abacus", ["device=abacus", "cpu"]),
+    "fp16 on a CPU": ("trainer.amp=fp16 device=cpu", ["trainer.amp=fp16", "bf16"]),
+    "batch larger than the data": ("trainer.batch_size=5000", ["trainer.batch_size=5000", "1294"]),
+    "unwritable output": (file_in_the_way, ["hydra.run.dir", "taken"]),
+    "a run is there already": (run_in_the_way, ["already holds a run", "resume="]),
+    "a checkpoint that is not one": (no_checkpoint, ["last.pt", "is no checkpoint"]),
+    "resume of nothing": ("resume=nowhere", ["resume=nowhere", "holds no run"]),
+    "resume of a foreign file": (foreign_overrides, ["is no list of vae-train overrides"]),
+    "unimportable extension": ("extend=[nosuchmodule]  strategy=none", None),
+    "one bad run in a sweep": ("-m seed=0,1 schedule.beta=1,-1", ["schedule.beta=-1.0"]),
+    "ambiguous sweep without -m": ("model=mlp,cnn", ["model", "mlp,cnn"]),
+    "unresolvable interpolation": ("trainer.lr=${nowhere}", ["nowhere"]),
+    "not an override": ("nonsense", ["nonsense"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_is_refused_in_three_lines_and_leaves_nothing(
+    name, tmp_path, monkeypatch, capsys
+):
+    from vaecli.train import _main
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    made, words = CASES[name]
+    if words is None:
+        made, words = "extend=[nosuchmodule] +strategy.use.nosuchmodule=true", ["extend", "nosuch"]
+    monkeypatch.chdir(tmp_path)
+    arguments = made.split() if isinstance(made, str) else list(made(tmp_path))
+    before = files(tmp_path)
+    capsys.readouterr()
+    code = _main(arguments)
+    captured = capsys.readouterr()
+    assert code == 2, captured
+    lines = captured.err.strip().splitlines()
+    assert 1 <= len(lines) <= 3, captured.err
+    for word in words:
+        assert word in captured.err
+    assert "Traceback" not in captured.err + captured.out
+    assert files(tmp_path) == before
+
+
+def files(folder: Path) -> set[Path]:
+    found = {p.relative_to(folder) for p in folder.rglob("*")}
+    # A refused continuation may say so in the run's own log and summary.
+    return {p for p in found if p.name not in ("train.log",)}
+
+
+def test_an_empty_list_of_visible_gpus_is_named_as_the_reason(tmp_path, monkeypatch, capsys):
+    from vaecli.train import _main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert _main(["device=cuda"]) == 2
+    assert "CUDA_VISIBLE_DEVICES is set but empty" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_auto_without_a_gpu_says_when_the_environment_hides_it(tmp_path, monkeypatch, capsys):
+    from vaecli.train import _main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert _main(["trainer.max_steps=1", "diagnosis=quick"]) == 0
+    assert "CUDA_VISIBLE_DEVICES" in capsys.readouterr().out
+
+
+def test_errors_reach_a_real_shell_as_exit_code_2(tmp_path):
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "vaecli.train", "schedule.beta=oops"],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) <= 3

@@ -113,10 +113,14 @@ def test_every_pixel_depends_on_the_code(capacity):
     shape = (1, 8, 9)
     decoder = build(capacity, shape)
     x = torch.rand(1, *shape).double()
-    jacobian = torch.autograd.functional.jacobian(
-        lambda z: decoder(z, x)[0, 0].flatten(), torch.randn(1, Z).double()
+    # At one code the last ReLU may silence all channels of a pixel; not at all of twenty.
+    seen = sum(
+        torch.autograd.functional.jacobian(
+            lambda z: decoder(z, x)[0, 0].flatten(), torch.randn(1, Z).double()
+        ).abs()
+        for _ in range(20)
     )  # (P, 1, Z)
-    assert (jacobian.abs() > 0).all()
+    assert (seen > 0).all()
 
 
 def test_code_reaches_every_layer():
@@ -136,12 +140,13 @@ def test_code_reaches_every_layer():
             layer.code.weight.data.copy_(weight)
 
 
-def test_code_says_different_things_at_different_places():
+def test_code_is_a_bias_so_it_says_the_same_wherever_the_past_is_the_same():
     decoder = build(TABLE["small"], (1, 6, 6))
     x = torch.zeros(2, 1, 6, 6).double()
     one, other = decoder(torch.randn(2, Z).double(), x)
-    shift = (one - other)[0, 2:4, 2:4]  # inner pixels, away from the padding
-    assert shift.flatten().unique().numel() == 4
+    shift = (one - other)[0, 2:4, 2:4].flatten()  # inner pixels, away from the padding
+    assert shift[0] != 0
+    torch.testing.assert_close(shift, shift[:1].expand(4))  # float64 rounding
 
 
 def test_sampling_pixel_by_pixel_is_consistent_with_one_parallel_pass():

@@ -84,7 +84,7 @@ def report(arguments: argparse.Namespace) -> str:
         "",
         f"`vae-train {' '.join(COMMON)} decoder=... seed=...`, MNIST at 14x14, test split; mean and",
         f"standard deviation over {arguments.seeds} seeds; nats per example. Rise: increase of the",
-        "distortion when codes are shuffled across examples.",
+        "the distortion when codes are shuffled across examples.",
         "",
         *environment_lines(),
         "",

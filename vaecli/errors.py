@@ -1,4 +1,4 @@
-"""How vaecli says no: wrong use ends with exit code 2 and at most three lines, never a traceback."""
+"""How vaecli says no: wrong use ends with exit code 2 and at most three lines."""
 
 
 class UsageError(Exception):

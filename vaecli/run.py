@@ -180,7 +180,9 @@ def _run(
             log.info(line)
         if config.device == "auto" and hidden_gpus():
             log.warning("Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used")
-        if abs(fit.betas[-1].item() - config.schedule.beta) > 0.01 * max(config.schedule.beta, 1e-9):
+        if abs(fit.betas[-1].item() - config.schedule.beta) > 0.01 * max(
+            config.schedule.beta, 1e-9
+        ):
             log.warning(
                 "Warning: the schedule ends at beta %.3g, not at its target %.3g",
                 fit.betas[-1].item(), config.schedule.beta,
@@ -301,9 +303,7 @@ def _facts(
     fit: Fit,
     directory: RunDirectory,
 ) -> dict[str, str]:
-    counts = {
-        name: sum(p.numel() for p in params) for name, params in fit.groups.items()
-    }
+    counts = {name: sum(p.numel() for p in params) for name, params in fit.groups.items()}
     strategies = "+".join(name for name, on in plain["strategy"]["use"].items() if on)
     start = f", from step {fit.progress.step}" if fit.progress.step else ""
     return {

@@ -130,12 +130,28 @@ def _expand_resume(arguments: list[str]) -> tuple[list[str], Path | None]:
         return arguments, None
     directory = Path(named[-1].partition("=")[2])
     saved = _saved_overrides(directory)
-    typed = [a for a in arguments if not a.startswith("resume=")]
+    flags, typed = _split([a for a in arguments if not a.startswith("resume=")])
     for refused in ("-m", "--multirun"):
-        if refused in typed:
+        if refused in flags:
             raise UsageError("resume", directory, "is one run and no sweep", f"leave out {refused}")
     quoted = str(directory.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    return [*saved, *typed, "hydra.mode=RUN", f"hydra.run.dir='{quoted}'"], directory
+    ours = ["hydra.mode=RUN", f"hydra.run.dir='{quoted}'"]
+    return [*flags, *saved, *typed, *ours], directory
+
+
+# Hydra's flags that take a value; argparse wants all overrides in one row behind them.
+FLAGS_WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "-p"}
+FLAGS_WITH_VALUE |= {"--package", "-c", "--cfg", "-i", "--info"}
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and overrides."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        belongs = bool(flags) and flags[-1] in FLAGS_WITH_VALUE
+        (flags if belongs or argument.startswith("-") else overrides).append(argument)
+    return flags, overrides
 
 
 def _saved_overrides(directory: Path) -> list[str]:
@@ -156,9 +172,7 @@ def _saved_overrides(directory: Path) -> list[str]:
     # `extend` modules to import, so neither is taken from a file.
     safe = strings and not any(_key(o).split(".")[0].split("/")[0] == "hydra" for o in saved)
     if not safe:
-        raise UsageError(
-            "resume", path, "is no list of vae-train overrides", "name another run"
-        )
+        raise UsageError("resume", path, "is no list of vae-train overrides", "name another run")
     return [o for o in saved if _key(o) not in ("extend", "resume")]
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from vaecli.diagnosis.rate import Encoded
 from vaecli.models.posterior import StandardNormal
 from vaecli.models.vae import Terms
 from vaecli.objectives.strategies.aggressive import Aggressive
@@ -17,7 +18,6 @@ from vaecli.objectives.strategies.committed_rate import (
 from vaecli.objectives.strategies.delta_vae import DeltaVAE
 from vaecli.objectives.strategies.encoder_steps import EncoderSteps
 from vaecli.objectives.strategies.free_bits import FreeBits, Per
-from vaecli.diagnosis.rate import Encoded
 
 B, Z = 16, 5
 BETA = torch.tensor(0.7)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,7 +44,7 @@ def log_aggregate(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     """
     mu, precision = mu.double(), (-logvar.double()).exp()  # (N, Z)
     constant = -0.5 * ((mu.square() * precision).sum(-1) + logvar.double().sum(-1))  # (N,)
-    constant -= mu.shape[1] * HALF_LOG_2PI + torch.tensor(float(len(mu))).log()
+    constant -= mu.shape[1] * HALF_LOG_2PI + math.log(len(mu))
     parts = []
     for chunk in z.double().split(max(1, CHUNK // len(mu))):
         exponent = chunk @ (mu * precision).T - 0.5 * chunk.square() @ precision.T  # (m, N)

@@ -14,9 +14,7 @@ from vaecli.models.vae import VAE
 from vaecli.randomness import generator
 
 
-def shuffled(
-    vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int
-) -> Estimate:
+def shuffled(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int) -> Estimate:
     """The rise of the distortion when every example gets another one's code.
 
     per_example (N,): the distortion with the right codes. For a decoder that is the true

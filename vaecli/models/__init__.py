@@ -1,0 +1,1 @@
+"""Model families and the VAE they are put into."""

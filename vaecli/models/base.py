@@ -53,9 +53,7 @@ class Family(ABC):
         """A module x (B, C, H, W) -> (B, outputs): the statistics from which q(z|x) is made."""
 
     @abstractmethod
-    def decoder(
-        self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
-    ) -> nn.Module:
+    def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
         """A module (z (N, Z), x (N, C, H, W)) -> (N, outputs * C, H, W).
 
         `outputs` is the likelihood's number of values per data channel, laid out as that many

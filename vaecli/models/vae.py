@@ -54,7 +54,7 @@ class VAE(nn.Module):
         self.autoregressive = autoregressive
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, C, H, W) -> mu, logvar of q(z|x), each (B, Z), float32."""
+        """X (B, C, H, W) -> mu, logvar of q(z|x), each (B, Z), float32."""
         stats = self.encoder(x)  # (B, 2Z)
         with torch.autocast(x.device.type, enabled=False):
             return self.posterior(stats.float())
@@ -79,7 +79,7 @@ class VAE(nn.Module):
         return {"z": (1, B, self.latent_dim)}
 
     def forward(self, x: Tensor, noise: dict[str, Tensor]) -> Terms:
-        """x (B, C, H, W), noise["z"] (K, B, Z) standard normal -> Terms."""
+        """X (B, C, H, W), noise["z"] (K, B, Z) standard normal -> Terms."""
         mu, logvar = self.encode(x)
         z = mu + torch.exp(0.5 * logvar) * noise["z"]  # (K, B, Z)
         with torch.autocast(x.device.type, enabled=False):

@@ -1,0 +1,1 @@
+"""What is minimised: the objective, its schedules of beta and its strategies."""

@@ -27,7 +27,7 @@ class Objective(nn.Module):
     def forward(
         self, x: Tensor, noise: dict[str, Tensor], beta: Tensor, state: State
     ) -> tuple[Tensor, tuple[Terms, State]]:
-        """x (B, C, H, W), noise["z"] (K, B, Z), beta () -> loss () in nats per example."""
+        """X (B, C, H, W), noise["z"] (K, B, Z), beta () -> loss () in nats per example."""
         terms = self.vae(x, noise)
         loss, state = self.filling("loss").loss(terms, beta, state)
         return loss, (terms, state)

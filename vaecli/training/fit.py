@@ -79,7 +79,12 @@ class Fit:
         directory: Path,
         observer: Observer,
     ):
-        self.objective, self.data, self.trainer, self.precision = objective, data, trainer, precision
+        self.objective, self.data, self.trainer, self.precision = (
+            objective,
+            data,
+            trainer,
+            precision,
+        )
         self.seed, self.threshold, self.directory, self.observer = (
             seed, threshold, directory, observer,
         )  # fmt: skip
@@ -129,7 +134,9 @@ class Fit:
                 at_end = progress.step == self.steps
                 epoch_over = progress.step % self.batches.per_epoch == 0
                 if at_end or epoch_over or progress.step % every == 0:
-                    self._pause(evaluate=at_end or progress.step % every == 0, epoch_over=epoch_over)
+                    self._pause(
+                        evaluate=at_end or progress.step % every == 0, epoch_over=epoch_over
+                    )
                 if at_end or progress.step % save_every == 0:
                     self._save("last")
             if stop.received is not None:
@@ -330,4 +337,3 @@ class Fit:
     def _save(self, name: str) -> None:
         self._read_window()  # raises Diverged: a checkpoint is only ever written by a sound run
         checkpoint.save(self.directory / f"{name}.pt", self.state_dict())
-

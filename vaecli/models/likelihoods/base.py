@@ -36,7 +36,7 @@ class Likelihood(nn.Module):
 
     @abstractmethod
     def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z) in nats, summed over pixels: (N, outputs*C, H, W), (N, C, H, W) -> (N,)."""
+        """Log p(x|z) in nats, summed over pixels: (N, outputs*C, H, W), (N, C, H, W) -> (N,)."""
 
     @abstractmethod
     def mean(self, out: Tensor) -> Tensor:

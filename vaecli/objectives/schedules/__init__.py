@@ -1,0 +1,1 @@
+"""Schedules of beta, one a file."""

@@ -66,9 +66,7 @@ class WarmUp(Schedule):
         )
         for key in ("warmup_epochs", "warmup_steps"):
             value = getattr(self, key)
-            require(
-                value is None or value >= 0, f"schedule.{key}", value, "must be >= 0", "use 0"
-            )
+            require(value is None or value >= 0, f"schedule.{key}", value, "must be >= 0", "use 0")
         if self.warmup_epochs is not None and self.warmup_epochs > epochs:
             raise _too_long("warmup_epochs", self.warmup_epochs, f"{epochs:g} epochs")
 

@@ -15,5 +15,5 @@ class Cosine(WarmUp):
     """KL annealing with a flat start and a flat end: 1/2 - 1/2 cos(pi v) (Fu et al. 2019)."""
 
     def rise(self, share: Tensor) -> Tensor:
-        """v -> (1 - cos(pi v)) / 2."""
+        """V -> (1 - cos(pi v)) / 2."""
         return 0.5 - 0.5 * (math.pi * share).cos()

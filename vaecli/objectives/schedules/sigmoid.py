@@ -18,6 +18,6 @@ class Sigmoid(WarmUp):
     """
 
     def rise(self, share: Tensor) -> Tensor:
-        """v -> (s(v) - s(0)) / (s(1) - s(0)) with s(v) = 1 / (1 + exp(6 - 12 v))."""
+        """V -> (s(v) - s(0)) / (s(1) - s(0)) with s(v) = 1 / (1 + exp(6 - 12 v))."""
         ends = share.new_tensor([0.0, 1.0]).mul(12).sub(6).sigmoid()
         return ((12 * share - 6).sigmoid() - ends[0]) / (ends[1] - ends[0])

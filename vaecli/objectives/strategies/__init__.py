@@ -1,0 +1,1 @@
+"""Mitigation strategies, one a file."""

@@ -80,7 +80,9 @@ class Aggressive(Strategy):
         total = state["aggressive.window_sum"].to(loss.device) + loss.detach().float()
         state = {**state, "aggressive.made": made, "aggressive.window_sum": total}
         if made.item() % self.aggressive_window == 0:
-            state["aggressive.inner"] = (total <= state["aggressive.previous"].to(loss.device)).cpu()
+            state["aggressive.inner"] = (
+                total <= state["aggressive.previous"].to(loss.device)
+            ).cpu()
             state["aggressive.previous"] = total
             state["aggressive.window_sum"] = fresh["aggressive.window_sum"]
         return state

@@ -52,7 +52,7 @@ class EncoderSteps(Strategy):
         return {"encoder": self.encoder_lr_factor}
 
     def next_update(self, state: State) -> Update:
-        """k - 1 times the encoder alone, then both."""
+        """K - 1 times the encoder alone, then both."""
         if state["encoder_steps.made"].item() < self.encoder_steps - 1:
             return Update(decoder=False, batch="random")
         return Update()

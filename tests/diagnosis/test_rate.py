@@ -1,0 +1,126 @@
+"""The figures against closed forms."""
+
+import math
+
+import pytest
+import torch
+
+from vaecli.diagnosis import conclude
+from vaecli.diagnosis.information import log_aggregate, mutual_information
+from vaecli.diagnosis.latent_use import derangement
+from vaecli.diagnosis.rate import Encoded, figures
+from vaecli.diagnosis.verdict import next_commands, status, verdict, warnings
+from vaecli.models.posterior import StandardNormal
+
+
+def encoded(mu, logvar):
+    return Encoded(mu, logvar, StandardNormal().kl_per_dim(mu, logvar), None, "test")
+
+
+def test_kl_equals_torch_distributions():
+    from torch.distributions import Normal, kl_divergence
+
+    g = torch.Generator().manual_seed(0)
+    mu, logvar = torch.randn(50, 7, generator=g), torch.randn(50, 7, generator=g)
+    expected = kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0.0, 1.0))
+    torch.testing.assert_close(StandardNormal().kl_per_dim(mu, logvar), expected)
+
+
+@pytest.mark.parametrize("deviation", [1e-2, 1e-3, 1e-4])
+def test_kl_keeps_its_digits_next_to_the_prior(deviation):
+    # KL ~ logvar^2 / 4. exp(v) - 1 - v in float32 has lost every digit at 1e-4.
+    logvar = torch.tensor([[deviation]])
+    exact = 0.5 * (math.expm1(deviation) - deviation)
+    found = StandardNormal().kl_per_dim(torch.zeros(1, 1), logvar).item()
+    assert found == pytest.approx(exact, rel=1e-3 * (1e-2 / deviation) ** 1)  # last bit of v itself
+
+
+def test_figures_of_a_posterior_written_down_by_hand():
+    # Dimension 0 moves with x, 1 has KL but a constant mean, 2 is the prior.
+    mu = torch.tensor([[1.0, 2.0, 0.0], [-1.0, 2.0, 0.0]])
+    logvar = torch.zeros(2, 3)
+    found = figures(encoded(mu, logvar), threshold=0.01)
+    assert found["kl_per_dim"] == [0.5, 2.0, 0.0]
+    assert found["active_dimensions"] == 2
+    assert found["active_units"] == 1
+    assert found["rate"] == 2.5
+    assert found["mu_variance"] == pytest.approx(1 / 3)
+    assert found["mean_logvar"] == 0
+
+
+@pytest.mark.parametrize(
+    ("active", "total", "expected"),
+    [
+        (0, 10, "FULL COLLAPSE"),
+        (1, 20, "SEVERE COLLAPSE"),
+        (2, 20, "PARTIAL COLLAPSE"),
+        (9, 20, "PARTIAL COLLAPSE"),
+        (10, 20, "HEALTHY"),
+        (1, 1, "HEALTHY"),
+    ],
+)
+def test_status_follows_the_share_of_active_dimensions(active, total, expected):
+    assert status(active, total) == expected
+
+
+def test_mutual_information_of_two_points_equals_its_closed_form():
+    # Means +-a with standard deviation s, r = a/s = 1: 0.336831 nats (oracle A5).
+    mu = torch.tensor([[1.0], [-1.0]]).repeat(1000, 1)
+    found = mutual_information(encoded(mu, torch.zeros(2000, 1)))
+    assert abs(found.value - 0.336831) < 4 * found.standard_error  # one seed, four errors
+    assert found.standard_error < 0.02
+
+
+def test_mutual_information_cannot_exceed_log_n():
+    mu = 1e3 * torch.arange(100.0)[:, None]
+    found = mutual_information(encoded(mu, torch.zeros(100, 1)))
+    assert found.value == pytest.approx(math.log(100), abs=1e-9)
+
+
+def test_log_aggregate_equals_the_mixture_density_of_torch_distributions():
+    from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
+    g = torch.Generator().manual_seed(1)
+    mu, logvar, z = (torch.randn(n, 3, generator=g).double() for n in (40, 40, 25))
+    mixture = MixtureSameFamily(
+        Categorical(torch.ones(40).double()), Independent(Normal(mu, (0.5 * logvar).exp()), 1)
+    )
+    torch.testing.assert_close(log_aggregate(z, mu, logvar), mixture.log_prob(z))
+
+
+@pytest.mark.parametrize("n", [2, 3, 100])
+def test_a_derangement_moves_every_example_and_loses_none(n):
+    order = derangement(n, seed=5)
+    assert (order != torch.arange(n)).all()
+    assert order.sort().values.equal(torch.arange(n))
+
+
+def diagnosis(rate, rise, *, active=10, units=10, total=10):
+    found = {
+        "active_dimensions": active, "total_dimensions": total, "utilization": active / total,
+        "rate": rate, "kl_per_dim": [rate / total] * total, "active_units": units,
+        "mu_variance": 0.5, "mean_logvar": -1.0,
+    }  # fmt: skip
+    made = conclude(found, threshold=0.01, split="test", examples=100)
+    return {**made, "latent_use": {"shuffled": {"value": rise}}}
+
+
+def test_rate_that_the_decoder_does_not_use_is_warned_about():
+    assert "rate without use" in warnings(diagnosis(8.0, 0.1))[0]
+    assert warnings(diagnosis(8.0, 20.0)) == []
+
+
+def test_a_posterior_that_never_moves_is_warned_about():
+    assert "same for every input" in warnings(diagnosis(8.0, 20.0, units=2))[0]
+
+
+def test_next_commands_change_one_thing_and_drop_the_keys_that_would_no_longer_exist():
+    overrides = ["model=cnn", "strategy=delta_vae", "strategy.delta=3", "schedule.beta=10"]
+    commands = [c for c, _ in next_commands(diagnosis(0.0, 0.0, active=0, units=0), overrides)]
+    assert commands[0] == "vae-train model=cnn strategy=delta_vae strategy.delta=3 schedule.beta=1"
+    assert "vae-train model=cnn schedule.beta=10 strategy=free_bits" in commands
+
+
+def test_the_verdict_of_a_collapsed_run_does_not_claim_that_z_is_used():
+    words = " ".join(verdict(diagnosis(0.01, 0.02, active=0, units=0)))
+    assert "hardly uses z" in words

@@ -1,0 +1,93 @@
+"""Every strategy with every schedule, every model, every experiment: composes, trains, resumes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vaecli import load_run
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def options(group):
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("schedule", options("schedule"))
+@pytest.mark.parametrize("strategy", options("strategy"))
+def test_every_strategy_with_every_schedule_trains_resumes_and_is_diagnosed(
+    strategy, schedule, train, smoke
+):
+    first = train(f"strategy={strategy}", f"schedule={schedule}", *smoke)
+    assert first.code == 0
+    assert first.rows[-1]["decoder_updates"] == 2
+    resumed = train("resume=run", "trainer.max_steps=4")
+    assert resumed.code == 0
+    assert [row["decoder_updates"] for row in resumed.rows] == [0, 2, 4]
+    diagnosis = resumed.json("diagnosis.json")
+    assert diagnosis["total_dimensions"] == 10
+    assert diagnosis["rate"] >= 0
+    assert resumed.json("summary.json")["run_state"] == "done"
+
+
+@pytest.mark.parametrize("decoder", ["small", "medium", "large"])
+@pytest.mark.parametrize("model", options("model"))
+def test_every_model_with_every_decoder_trains_and_draws_its_pictures(model, decoder, train):
+    if (model, decoder) in {("linear", "small"), ("linear", "large")}:
+        pytest.skip("a linear decoder has one size; its refusal is in test_bad_input")
+    ran = train(
+        f"model={model}", f"decoder={decoder}", "trainer.max_steps=2", "diagnosis.samples=100",
+        "diagnosis.tsne_points=0",
+    )  # fmt: skip
+    assert ran.code == 0
+    assert {"reconstructions.png", "samples.png", "traversals.png"} <= {
+        p.name for p in (ran.directory / "plots").iterdir()
+    }
+    vae, data, config = load_run(ran.directory)
+    mu, logvar = vae.encode(data.test.x[:5].float() / 255)
+    assert mu.shape == logvar.shape == (5, config.model.latent_dim)
+
+
+@pytest.mark.parametrize("strategy", [s for s in options("strategy") if s != "none"])
+def test_strategy_keys_are_unique_over_all_strategies(strategy):
+    keys = set(_keys(strategy))
+    for other in options("strategy"):
+        if other != strategy:
+            assert not keys & set(_keys(other))
+
+
+def _keys(strategy):
+    return [k for k in yaml.safe_load((CONFIGS / "strategy" / f"{strategy}.yaml").read_text()) if
+            k != "use"]  # fmt: skip
+
+
+def test_strategies_with_disjoint_slots_combine(train, smoke):
+    ran = train("strategy=[free_bits,encoder_steps]", *smoke)
+    assert ran.code == 0
+    assert ran.rows[-1]["encoder_updates"] == 10
+    assert "strategy free_bits+encoder_steps" in ran.out
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_runs_on_the_embedded_digits(experiment, train, tmp_path):
+    ran = train(
+        f"experiment={experiment}", "data=digits", "trainer.max_steps=1", "diagnosis.samples=50",
+        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert (tmp_path / "sweep" / "comparison.csv").exists()
+
+
+@pytest.mark.parametrize("trainer", options("trainer"))
+@pytest.mark.parametrize("diagnosis", options("diagnosis"))
+def test_every_trainer_and_diagnosis_option_composes_and_runs(trainer, diagnosis, train):
+    ran = train(f"trainer={trainer}", f"diagnosis={diagnosis}", "trainer.max_steps=1")
+    assert ran.code == 0
+    assert (ran.directory / "plots").exists() == (diagnosis != "quick")
+
+
+def test_no_yaml_names_a_class_or_a_module_path():
+    for path in CONFIGS.rglob("*.yaml"):
+        assert "_target_" not in path.read_text(), path
+        assert "vaecli." not in path.read_text(), path

@@ -82,14 +82,14 @@ def report(arguments: argparse.Namespace) -> str:
     lines = [
         "# Mitigations on an autoregressive decoder",
         "",
-        f"`vae-train {' '.join(COMMON)} decoder=... seed=...`, MNIST at 14x14, test split; mean and",
-        f"standard deviation over {arguments.seeds} seeds; nats per example. Rise: increase of the",
+        f"`vae-train {' '.join(COMMON)} decoder=... seed=...`, MNIST at 14x14, test split; mean",
+        f"and standard deviation over {arguments.seeds} seeds; nats per example. Rise: increase of the",
         "the distortion when codes are shuffled across examples.",
         "",
         *environment_lines(),
         "",
-        "| decoder | strategy | rate | rise | active dims | active units | -ELBO | encoder updates |"
-        " training seconds |",
+        "| decoder | strategy | rate | rise | active dims | active units | -ELBO | encoder"
+        " updates | training seconds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for decoder in DECODERS:

@@ -42,7 +42,7 @@ def find(group: str, name: str, base: type, extend: tuple[str, ...] = ()) -> typ
             group,
             name,
             "no such option" if not classes else f"{module.__name__} defines several of them",
-            f"choose one of {', '.join(known)}; a module of your own must be listed in extend=[...]",
+            f"choose one of {', '.join(known)}; a module of your own goes into extend=[...]",
         )
     return classes[0]
 

@@ -180,13 +180,9 @@ def _run(
             log.info(line)
         if config.device == "auto" and hidden_gpus():
             log.warning("Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used")
-        if abs(fit.betas[-1].item() - config.schedule.beta) > 0.01 * max(
-            config.schedule.beta, 1e-9
-        ):
-            log.warning(
-                "Warning: the schedule ends at beta %.3g, not at its target %.3g",
-                fit.betas[-1].item(), config.schedule.beta,
-            )  # fmt: skip
+        ends, target = fit.betas[-1].item(), config.schedule.beta
+        if abs(ends - target) > 0.01 * target:
+            log.warning("Warning: the schedule ends at beta %.3g, its target is %.3g", ends, target)
         recorder = Recorder(directory, board, log, steps=fit.steps, start=start)
         fit.observer = recorder
         try:

@@ -1,5 +1,6 @@
-"""What the person at the terminal sees: a summary, a progress bar, a verdict; all but the bar are
-also lines of train.log.
+"""What the person at the terminal sees: a summary, a progress bar, a verdict.
+
+All but the bar are also lines of train.log.
 """
 
 from __future__ import annotations

@@ -79,15 +79,10 @@ class Fit:
         directory: Path,
         observer: Observer,
     ):
-        self.objective, self.data, self.trainer, self.precision = (
-            objective,
-            data,
-            trainer,
-            precision,
-        )
-        self.seed, self.threshold, self.directory, self.observer = (
-            seed, threshold, directory, observer,
-        )  # fmt: skip
+        self.objective, self.data = objective, data
+        self.trainer, self.precision = trainer, precision
+        self.seed, self.threshold = seed, threshold
+        self.directory, self.observer = directory, observer
         device = precision.device
         self.batches = Batches(data, trainer.batch_size, seed)
         self.steps = trainer.total_steps(self.batches.per_epoch)
@@ -133,10 +128,9 @@ class Fit:
             if decoder_moved:
                 at_end = progress.step == self.steps
                 epoch_over = progress.step % self.batches.per_epoch == 0
-                if at_end or epoch_over or progress.step % every == 0:
-                    self._pause(
-                        evaluate=at_end or progress.step % every == 0, epoch_over=epoch_over
-                    )
+                due = at_end or progress.step % every == 0
+                if due or epoch_over:
+                    self._pause(evaluate=due, epoch_over=epoch_over)
                 if at_end or progress.step % save_every == 0:
                     self._save("last")
             if stop.received is not None:

@@ -54,9 +54,9 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count <= (device.index or 0):
-            why = "CUDA_VISIBLE_DEVICES is set but empty, which hides every GPU" if hidden_gpus() else (
-                f"there are {count} usable CUDA devices here"
-            )  # fmt: skip
+            why = f"there are {count} usable CUDA devices here"
+            if hidden_gpus():
+                why = "CUDA_VISIBLE_DEVICES is set but empty, which hides every GPU"
             raise UsageError("device", name, why, "use device=cpu, or make the GPU visible")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device", name, "there is no MPS device here", "use device=cpu")

@@ -58,9 +58,8 @@ class TrainerConfig:
             ("checkpoint_every", "1 writes one after every epoch"),
         ):
             value = getattr(self, key)
-            require(
-                0 < value < math.inf, f"trainer.{key}", value, "must be a number above 0", remedy
-            )
+            above = 0 < value < math.inf
+            require(above, f"trainer.{key}", value, "must be a number above 0", remedy)
         for key, remedy in (("max_steps", "null: no limit"), ("clip", "null: no clipping")):
             value = getattr(self, key)
             require(value is None or value > 0, f"trainer.{key}", value, "must be above 0", remedy)

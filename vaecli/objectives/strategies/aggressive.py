@@ -80,9 +80,8 @@ class Aggressive(Strategy):
         total = state["aggressive.window_sum"].to(loss.device) + loss.detach().float()
         state = {**state, "aggressive.made": made, "aggressive.window_sum": total}
         if made.item() % self.aggressive_window == 0:
-            state["aggressive.inner"] = (
-                total <= state["aggressive.previous"].to(loss.device)
-            ).cpu()
+            fell = total <= state["aggressive.previous"].to(loss.device)
+            state["aggressive.inner"] = fell.cpu()
             state["aggressive.previous"] = total
             state["aggressive.window_sum"] = fresh["aggressive.window_sum"]
         return state

@@ -1,0 +1,43 @@
+"""The wheel, installed elsewhere, runs from another directory."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_every_config_of_the_checkout(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    configs = {p.relative_to(ROOT / "configs") for p in (ROOT / "configs").rglob("*.yaml")}
+    assert {f"vaecli/configs/{path}" for path in configs} <= names
+
+
+def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)  # what installing a pure wheel does to its modules
+    code = (
+        f"import vaecli, vaecli.train; assert vaecli.__file__.startswith({str(site)!r}); "
+        "assert vaecli.train.CONFIGS.parent.name == 'vaecli'; vaecli.train.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "trainer.max_steps=2", "diagnosis=quick"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "outputs").rglob("diagnosis.json"))) == 1

@@ -1,0 +1,151 @@
+"""The loop against a loop written out by hand."""
+
+import pytest
+import torch
+
+from vaecli.build import build
+from vaecli.config import read
+from vaecli.objectives.schedules.linear import Linear
+from vaecli.randomness import PURPOSES, derive, generator
+from vaecli.training.batches import Batches
+from vaecli.training.fit import Fit
+from vaecli.training.precision import Precision
+from vaecli.training.signals import StopRequests
+
+
+class Silent:
+    def __init__(self):
+        self.rows, self.warnings = [], []
+
+    def window(self, step, means):
+        pass
+
+    def evaluation(self, row):
+        self.rows.append(row)
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def config():
+    from hydra import compose, initialize_config_dir
+
+    from vaecli.train import CONFIGS
+
+    def make(*overrides):
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            return read(compose("config", overrides=list(overrides)))
+
+    return make
+
+
+def fit(config, data, tmp_path, observer=None, schedule=None):
+    return Fit(
+        build(config, data),
+        data,
+        trainer=config.trainer,
+        schedule=schedule or config.schedule,
+        precision=Precision(torch.device("cpu")),
+        seed=config.seed,
+        threshold=0.01,
+        directory=tmp_path,
+        observer=observer or Silent(),
+    )
+
+
+def test_training_equals_a_loop_written_out_by_hand(config, tmp_path):
+    c = config("trainer.max_steps=25", "schedule=linear", "schedule.beta=2", "data.limit=300")
+    data = c.data.load()
+    ours = fit(c, data, tmp_path)
+    ours.run(StopRequests())
+
+    vae = build(c, data).vae
+    adam = torch.optim.Adam(vae.parameters(), lr=c.trainer.lr)
+    noise, pixels = (generator(0, p) for p in ("noise", "binarisation"))
+    per_epoch = len(data.train.x) // 128
+    betas = Linear(beta=2.0).curve(25, per_epoch)
+    for step in range(25):
+        epoch, position = divmod(step, per_epoch)
+        order = torch.randperm(len(data.train.x), generator=generator(0, "order", index=epoch))
+        index = order[128 * position : 128 * (position + 1)]
+        x = torch.bernoulli(data.train.x[index].float() / 255, generator=pixels)
+        mu, logvar = vae.encode(x)
+        z = mu + (logvar / 2).exp() * torch.randn(1, 128, 10, generator=noise)[0]
+        logits = vae.decoder(z, x) + vae.output_bias
+        bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()
+        loss = (bce + betas[step] * kl) / 128
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    found, expected = ours.objective.vae.state_dict(), vae.state_dict()
+    for name in expected:
+        # The KL is written with expm1 here and exp - 1 there; 25 Adam steps carry that on.
+        torch.testing.assert_close(found[name], expected[name], atol=2e-4, rtol=0, msg=name)
+
+
+def test_encoder_only_updates_leave_the_decoder_as_it_is(config, tmp_path):
+    c = config("strategy=encoder_steps", "strategy.encoder_steps=3", "trainer.max_steps=2")
+    ours = fit(c, c.data.load(), tmp_path)
+    moved = []
+    for _ in range(6):
+        before = [p.clone() for p in ours.groups["decoder"]]
+        ours._update()
+        moved.append(
+            any(not torch.equal(a, b) for a, b in zip(before, ours.groups["decoder"], strict=True))
+        )
+    assert moved == [False, False, True] * 2
+    assert (ours.progress.step, ours.progress.encoder_updates) == (2, 6)
+
+
+def test_the_encoder_learning_rate_factor_scales_the_first_step(config, tmp_path):
+    # Adam's first step is lr * sign(gradient), so the ratio of step lengths is the factor.
+    steps = {}
+    for factor in (1.0, 4.0):
+        c = config(
+            "strategy=encoder_steps", "strategy.encoder_steps=1",
+            f"strategy.encoder_lr_factor={factor}",
+        )  # fmt: skip
+        ours = fit(c, c.data.load(), tmp_path)
+        before = [p.detach().clone() for p in ours.groups["encoder"]]
+        ours._update()
+        steps[factor] = max(
+            (a - b).abs().max().item() for a, b in zip(before, ours.groups["encoder"], strict=True)
+        )
+    assert steps[4.0] == pytest.approx(4 * steps[1.0], rel=1e-3)
+
+
+def test_every_epoch_is_a_permutation_and_the_position_is_restored(config):
+    data = config("data.limit=300").data.load()
+    batches = Batches(data, 32, seed=1)
+    taken = [batches.index("next") for _ in range(batches.per_epoch)]
+    epoch = torch.cat(taken)
+    assert len(epoch.unique()) == len(epoch) == batches.per_epoch * 32
+    assert torch.equal(batches.index("held"), taken[-1])
+    state = batches.state_dict()
+    expected = [batches.index(which) for which in ("random", "next", "random", "held")]
+    other = Batches(data, 32, seed=1)
+    other.load_state_dict(state)
+    found = [other.index(which) for which in ("random", "next", "random", "held")]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_streams_of_different_purposes_and_seeds_differ():
+    seeds = {derive(seed, purpose) for seed in range(3) for purpose in PURPOSES}
+    assert len(seeds) == 3 * len(PURPOSES)
+
+
+def test_a_decoder_of_another_size_does_not_change_the_other_parameters(config):
+    data = config().data.load()
+    small, large = (build(config(f"decoder={size}"), data).vae for size in ("small", "large"))
+    for a, b in zip(small.encoder.parameters(), large.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_output_bias_starts_at_the_best_decoder_without_a_code(config):
+    data = config().data.load()
+    vae = build(config(), data).vae
+    p = data.train.x.float().mean(0) / 255
+    inside = (p > 0.01) & (p < 0.99)
+    torch.testing.assert_close(vae.output_bias[inside].sigmoid(), p[inside], atol=1e-4, rtol=0)

@@ -7,7 +7,10 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-all lint acceptance benchmark tables clean
 
 demo: $(INSTALLED)
-	$(BIN)/vae-train schedule.beta=4
+	$(BIN)/vae-train -m schedule.beta=1,2,4
+	@echo
+	@echo "Open the report.html of each run above: beta = 1 keeps its code, beta = 4 has collapsed."
+	@echo "Next: $(BIN)/vae-train schedule.beta=4 strategy=free_bits"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"

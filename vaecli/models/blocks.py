@@ -69,7 +69,14 @@ def conv_encoder(shape: tuple[int, int, int], outputs: int, width: int, stage: S
         layers += [nn.Conv2d(channels, wider, 3, stride=2, padding=1), *stage(wider)]
         channels = wider
     start_with_he(layers)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * math.prod(coarsest), outputs))
+    features = channels * math.prod(coarsest)
+    head = nn.Linear(features, outputs)
+    nn.init.normal_(head.weight, std=features**-0.5)
+    # Normalised features and a head of gain one: the means of q start 0.6 apart, in units of the
+    # prior, on any data. Without this they start 0.1 apart; the decoder then learns to shut out
+    # what is mostly noise before it has learnt to read it, and at beta 1 many a seed collapses.
+    normalise = nn.LayerNorm(features, elementwise_affine=False)
+    return nn.Sequential(*layers, nn.Flatten(), normalise, head)
 
 
 class ConvDecoder(nn.Module):
@@ -114,9 +121,7 @@ class ConvDecoder(nn.Module):
 def start_with_he(layers: list[nn.Module]) -> None:
     """Initial weights that keep the size of a signal through ReLUs (He et al. 2015), in place.
 
-    PyTorch's default shrinks it sixfold in variance per layer, to means that differ by 0.02
-    between images at the start. On MNIST that was enough for `resnet` at beta 1 to collapse for
-    good (rate 0.00 nats after 1200 steps, against 25 from this start).
+    PyTorch's default shrinks its variance sixfold in every layer.
     """
     for layer in layers:
         for module in layer.modules():

@@ -7,25 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vaecli import environment
 from vaecli.build import build
 from vaecli.config import Config, from_yaml, to_yaml
 from vaecli.data.base import Data
-from vaecli.diagnosis import diagnose, latent_space, verdict
-from vaecli.diagnosis.rate import Encoded
 from vaecli.errors import UsageError, require
 from vaecli.load import restore
-from vaecli.models.vae import VAE
+from vaecli.report import report
 from vaecli.reporting import console
-from vaecli.reporting.page import write_page
-from vaecli.reporting.plots import Pictures, write_plots
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import RunDirectory
 from vaecli.training import checkpoint
-from vaecli.training.fit import Diverged, Fit
+from vaecli.training.fit import Fit
+from vaecli.training.meter import Diverged
 from vaecli.training.precision import Precision, choose_device, choose_precision, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
 
@@ -197,98 +192,16 @@ def _run(
             collapsed_at_step=progress.collapsed_at_step,
             encoder_updates=progress.encoder_updates,
             decoder_updates=progress.step,
-            seconds=progress.seconds,
+            seconds=fit.meter.seconds,
             validation_loss=progress.best,
         )
         with precision.autocast():
-            final = report(job, config, plain, vae, data, directory, described, board)
+            final = report(vae, data, config, directory, board, overrides=job.overrides)
         for line in ["", *console.verdict_lines(final), ""]:
             log.info(line)
         directory.update_summary(run_state="done")
         log.info("Report       %s", directory.path / "report.html")
     return DONE
-
-
-SUMMARISED = (
-    "status",
-    "active_dimensions",
-    "total_dimensions",
-    "active_units",
-    "rate",
-    "distortion",
-    "elbo",
-    "mu_variance",
-    "mean_logvar",
-)
-
-
-def report(
-    job: Job,
-    config: Config,
-    plain: dict[str, Any],
-    vae: VAE,
-    data: Data,
-    directory: RunDirectory,
-    described: dict[str, Any],
-    board: TensorBoard,
-) -> dict[str, Any]:
-    """Diagnose, then write diagnosis.json, the plots, the page and TensorBoard's last entries."""
-    settings = config.diagnosis
-    diagnosis, encoded = diagnose(
-        vae,
-        data,
-        split=settings.split.value,
-        threshold=settings.threshold,
-        samples=settings.samples,
-        seed=config.seed,
-    )
-    diagnosis["verdict"] = verdict.verdict(diagnosis)
-    diagnosis["next_commands"] = verdict.next_commands(diagnosis, job.overrides)
-    directory.write_json("diagnosis.json", diagnosis)
-    directory.update_summary(
-        shuffle_rise=diagnosis["latent_use"]["shuffled"]["value"],
-        **{key: diagnosis[key] for key in SUMMARISED},
-    )
-    history = directory.rows()
-    step = history[-1]["step"] if history else 0
-    plots: list[Path] = []
-    if settings.plots:
-        pictures = _pictures(vae, data, encoded, config)
-        plots = write_plots(directory.path / "plots", history, diagnosis, pictures)
-        board.pictures(step, pictures.originals, pictures.reconstructions, pictures.samples)
-        shown = data.batch(getattr(data, encoded.split), torch.arange(len(encoded.mu[:2000]))).cpu()
-        board.embedding(step, encoded.mu[:2000], encoded.y, shown)
-    board.final(diagnosis)
-    write_page(
-        directory.path / "report.html",
-        title=" ".join(job.overrides) or "vae-train",
-        config_yaml=to_yaml(plain),
-        environment=described,
-        summary=directory.read_json("summary.json"),
-        history=history,
-        diagnosis=diagnosis,
-        plots=plots,
-    )
-    return diagnosis
-
-
-def _pictures(vae: VAE, data: Data, encoded: Encoded, config: Config) -> Pictures:
-    seed, points = config.seed, config.diagnosis.tsne_points
-    originals, reconstructions = latent_space.reconstructions(vae, data, encoded, seed=seed)
-    swept, dims = latent_space.traversals(vae, encoded, seed=seed)
-    placed = latent_space.tsne(encoded, points=points, seed=seed) if points else None
-    return Pictures(
-        originals=originals,
-        reconstructions=reconstructions,
-        samples=latent_space.prior_samples(vae, seed=seed),
-        traversals=swept,
-        traversed=dims,
-        mu=encoded.mu,
-        logvar=encoded.logvar,
-        labels=encoded.y,
-        tsne=placed,
-        tsne_labels=None if placed is None or encoded.y is None else encoded.y[: len(placed)],
-    )
 
 
 def _facts(

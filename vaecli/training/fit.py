@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from vaecli.data.base import Data
 from vaecli.diagnosis.rate import Encoded, evaluate
@@ -21,6 +19,7 @@ from vaecli.objectives.strategies.base import Strategy, Update
 from vaecli.randomness import generator
 from vaecli.training import checkpoint
 from vaecli.training.batches import Batches
+from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
 from vaecli.training.settings import LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
@@ -28,21 +27,13 @@ from vaecli.training.signals import StopRequests
 READ_EVERY = 50  # updates between two looks at the device: progress bar and finiteness
 COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
 VALIDATION_SAMPLES = 10_000  # examples of the validation split in each evaluation
-STATISTICS = ("loss", "distortion", "rate")
-
-
-class Diverged(Exception):
-    """A non-finite loss; names the update and the term."""
-
-    def __init__(self, step: int, term: str, value: float):
-        super().__init__(f"{term} became {value} at decoder update {step}")
 
 
 class Observer(Protocol):
     """What watches a run: the console, the files, TensorBoard."""
 
     def window(self, step: int, means: dict[str, float]) -> None:
-        """Every READ_EVERY updates: means of STATISTICS, beta, images_per_second."""
+        """Every READ_EVERY updates: means of the loss and its terms, beta, images_per_second."""
 
     def evaluation(self, row: dict[str, Any]) -> None:
         """After every evaluation: a row of metrics.jsonl."""
@@ -57,7 +48,6 @@ class Progress:
 
     step: int = 0  # decoder updates made; schedules, epochs and logs count these
     encoder_updates: int = 0
-    seconds: float = 0.0  # of training, without evaluations
     best: float = math.inf  # lowest validation distortion + schedule.beta x rate so far
     inactive_evaluations: int = 0  # in a row
     collapsed_at_step: int | None = None
@@ -105,10 +95,7 @@ class Fit:
         self.state = objective.init_state()
         self.progress = Progress()
         self.moving: Update | None = None
-        self.window: list[Tensor] = []  # (3,) STATISTICS of the updates since the last look
-        self.since_evaluation: list[Tensor] = []  # (3,) sums, and their count below
-        self.updates_since_evaluation = 0
-        self._seconds_at_evaluation = 0.0
+        self.meter = Meter(trainer.batch_size)
 
     # ------------------------------------------------------------------ the loop
 
@@ -120,10 +107,10 @@ class Fit:
         if progress.step == 0:
             self._evaluate()
         self.objective.train()
-        self._start_clock()
+        self.meter.start()
         while progress.step < self.steps:
             decoder_moved = self._update()
-            if len(self.window) == READ_EVERY:
+            if len(self.meter) == READ_EVERY:
                 self._read_window()
             if decoder_moved:
                 at_end = progress.step == self.steps
@@ -157,7 +144,7 @@ class Fit:
         self._step()
         with torch.no_grad():
             distortion, rate = -terms.log_px.mean(), terms.kl_per_dim.sum(-1).mean()
-            self.window.append(torch.stack((loss.detach(), distortion, rate)))
+            self.meter.add(loss.detach(), distortion, rate)
         self.state = strategy.after_update(self.state, update, loss)
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
@@ -194,30 +181,15 @@ class Fit:
     # ------------------------------------------------------------------ looks at the device
 
     def _read_window(self) -> None:
-        """The only host synchronisation between evaluations. Raises Diverged."""
-        if not self.window:
+        """Read the meter, if there is anything in it. Raises Diverged."""
+        if not len(self.meter):
             return
-        rows = torch.stack(self.window)  # (W, 3)
-        values = rows.tolist()
-        self.window = []
-        for i, row in enumerate(values):
-            for name, value in zip(STATISTICS, row, strict=True):
-                if not math.isfinite(value):
-                    # Encoder-only updates share the step of the decoder update that follows.
-                    step = max(0, self.progress.step - len(values) + 1 + i)
-                    raise Diverged(step, name, value)
-        self.since_evaluation.append(rows.sum(0))
-        self.updates_since_evaluation += len(values)
-        now = time.perf_counter()
-        elapsed, self._clock = now - self._clock, now
-        self.progress.seconds += elapsed
-        means = dict(zip(STATISTICS, rows.mean(0).tolist(), strict=True))
-        means["beta"] = self.betas[min(self.progress.step, self.steps - 1)].item()
-        means["images_per_second"] = len(values) * self.trainer.batch_size / max(elapsed, 1e-9)
+        means = self.meter.read(self.progress.step)
+        means["beta"] = self._beta()
         self.observer.window(self.progress.step, means)
 
-    def _start_clock(self) -> None:
-        self._clock = time.perf_counter()
+    def _beta(self) -> float:
+        return self.betas[min(self.progress.step, self.steps - 1)].item()
 
     def _pause(self, *, evaluate: bool, epoch_over: bool) -> None:
         """Look at the validation split, off the clock."""
@@ -229,7 +201,7 @@ class Fit:
                 encoded = self._measure()[1]
             self.state = strategy.after_epoch(self.state, encoded)
         self.objective.train()
-        self._start_clock()
+        self.meter.start()
 
     def _measure(self) -> tuple[dict, Encoded]:
         self.objective.eval()
@@ -247,17 +219,16 @@ class Fit:
     def _evaluate(self) -> Encoded:
         progress = self.progress
         found, encoded = self._measure()
-        at = min(progress.step, self.steps - 1)
         row = {
             "step": progress.step,
             "epoch": progress.step / self.batches.per_epoch,
             "encoder_updates": progress.encoder_updates,
             "decoder_updates": progress.step,
-            "seconds": progress.seconds,
-            "beta": self.betas[at].item(),
+            "seconds": self.meter.seconds,
+            "beta": self._beta(),
             "loss": found["distortion"] + self.target * found["rate"],
             **found,
-            **self._training_means(),
+            **self.meter.training_means(),
         }
         if not math.isfinite(row["loss"]):
             raise Diverged(progress.step, "validation loss", row["loss"])
@@ -267,22 +238,6 @@ class Fit:
             progress.best = row["loss"]
             self._save("best")
         return encoded
-
-    def _training_means(self) -> dict[str, float | None]:
-        """Means over the updates since the last evaluation; None before the first."""
-        keys = ("train_loss", "train_distortion", "train_rate")
-        count = self.updates_since_evaluation
-        if not count:
-            return dict.fromkeys((*keys, "train_elbo", "images_per_second"))
-        means = (torch.stack(self.since_evaluation).sum(0) / count).tolist()
-        seconds = self.progress.seconds - self._seconds_at_evaluation
-        self._seconds_at_evaluation = self.progress.seconds
-        self.since_evaluation, self.updates_since_evaluation = [], 0
-        return {
-            **dict(zip(keys, means, strict=True)),
-            "train_elbo": -means[1] - means[2],
-            "images_per_second": count * self.trainer.batch_size / max(seconds, 1e-9),
-        }
 
     def _watch_for_collapse(self, row: dict) -> None:
         progress = self.progress
@@ -308,9 +263,7 @@ class Fit:
             "noise": self.noise.get_state(),
             "binarisation": self.binarisation.get_state(),
             "progress": asdict(self.progress),
-            "since_evaluation": [t.cpu() for t in self.since_evaluation],
-            "updates_since_evaluation": self.updates_since_evaluation,
-            "seconds_at_evaluation": self._seconds_at_evaluation,
+            "meter": self.meter.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -323,10 +276,7 @@ class Fit:
         self.noise.set_state(state["noise"])
         self.binarisation.set_state(state["binarisation"])
         self.progress = Progress(**state["progress"])
-        device = self.precision.device
-        self.since_evaluation = [t.to(device) for t in state["since_evaluation"]]
-        self.updates_since_evaluation = state["updates_since_evaluation"]
-        self._seconds_at_evaluation = state["seconds_at_evaluation"]
+        self.meter.load_state_dict(state["meter"])
 
     def _save(self, name: str) -> None:
         self._read_window()  # raises Diverged: a checkpoint is only ever written by a sound run

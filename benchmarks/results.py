@@ -35,6 +35,7 @@ def environment_lines() -> list[str]:
 def write(theme: str, text: str) -> Path:
     """Write the results file and print it."""
     path = HERE / "results" / f"{theme}_{hardware()}_{datetime.date.today():%Y%m}.md"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text.rstrip() + "\n", encoding="utf-8")
     print(text, f"\n-> {path}")
     return path

@@ -88,10 +88,10 @@ def ours(options: argparse.Namespace, amp: str, directory: Path):
     fit.steps = 0
 
     def epoch() -> tuple[float, int]:
-        before = fit.progress.seconds
+        before = fit.meter.seconds
         fit.steps += fit.batches.per_epoch
         fit.run(StopRequests())
-        return fit.progress.seconds - before, fit.batches.per_epoch * BATCH
+        return fit.meter.seconds - before, fit.batches.per_epoch * BATCH
 
     return epoch
 

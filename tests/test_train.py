@@ -65,7 +65,7 @@ def test_tensorboard_gets_every_promised_tag_and_no_sub_run(train):
 
 
 def test_the_flat_keys_equal_an_independent_recomputation(train):
-    """Twenty lines of plain arithmetic from the checkpoint; 1e-5 as DESIGN asks."""
+    """Twenty lines of plain arithmetic from the checkpoint."""
     ran = train("trainer.epochs=4", "diagnosis=quick", "seed=3")
     found = ran.json("diagnosis.json")
     vae, data, _ = load_run(ran.directory)

@@ -29,7 +29,7 @@ from vaecli.reporting.heat import (
     kl_matrix,
 )
 
-EVALUATIONS_TO_COLLAPSE = 3  # DESIGN.md section 6: no active dimension this often, with beta > 0
+EVALUATIONS_TO_COLLAPSE = 3  # evaluations in a row without an active dimension, with beta > 0
 
 
 def kl_heatmap(history: list[dict], *, threshold: float = 0.01) -> Figure:

@@ -1,16 +1,13 @@
 """Training speed on MNIST: vaecli's loop beside the tutorial's loop and pythae's trainer.
 
-The same VAE (784-400-20-400-784) with the same loss and Adam on the same grey images, one epoch of
-each in turn, so that a busy machine slows all alike. Writes benchmarks/results/step_*.md. pythae
-comes with `pip install vaecli[bench]`; without it its row is left out.
+The same 784-400-20-400-784 VAE, loss and Adam on the same grey images, one epoch of each in turn, so
+that a busy machine slows all alike. Writes benchmarks/results/step_<hardware>_<yyyymm>.md.
+pythae comes with `pip install vaecli[bench]`; without it its row is left out.
 """
 
-# pythae 0.1.2 runs beside torch 2.14 and numpy 2.4 as it is, and moves none of the versions in
-# constraints.txt. Beyond vaecli's own dependencies it imports pydantic 2 and cloudpickle. It also
-# requires `dataclasses` 0.6, a backport that hides the standard library's module if it comes first
-# on sys.path: harmless in a virtual environment, fatal by way of PYTHONPATH.
-
-from __future__ import annotations
+# pythae 0.1.2 runs beside torch 2.14 and numpy 2.4 as it is, under constraints.txt. Beyond vaecli's
+# own dependencies it imports pydantic 2 and cloudpickle. It also requires `dataclasses` 0.6, which
+# hides the standard library's if it comes first on sys.path: install it in a venv, never PYTHONPATH.
 
 import argparse
 import logging
@@ -34,23 +31,22 @@ from vaecli.build import build
 from vaecli.config import read
 from vaecli.train import CONFIGS
 from vaecli.training.fit import Fit
-from vaecli.training.precision import choose_device, choose_precision
+from vaecli.training.precision import choose_precision
 from vaecli.training.signals import StopRequests
 
-BATCH, PIXELS, HIDDEN, LATENT, LR = 128, 784, 400, 20, 1e-3
-DEVICE = choose_device("auto")
+BATCH, D, H, Z, LR = 128, 784, 400, 20, 1e-3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="../shared/data", help="folder that holds MNIST/raw")
     parser.add_argument("--repeats", type=int, default=5, help="timed epochs of each")
-    parser.add_argument("--images", type=int, default=60_000, help="in an epoch")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batches", type=int, default=468, help="in an epoch")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    images = datasets.MNIST(options.data, train=True, transform=transforms.ToTensor())
-    images.data, images.targets = images.data[: options.images], images.targets[: options.images]
+    torch.set_num_threads(os.cpu_count())
+    images = datasets.MNIST(options.data, transform=transforms.ToTensor())
+    n = BATCH * options.batches
+    images.data, images.targets = images.data[:n], images.targets[:n]
     with tempfile.TemporaryDirectory() as scratch:
         loops = {
             "vaecli": ours(options, "off", Path(scratch)),
@@ -58,85 +54,79 @@ def main() -> None:
             "pythae": pythae(images, scratch),
             "vaecli, bf16": ours(options, "bf16", Path(scratch)),
         }
-        taken = {name: [] for name, epoch in loops.items() if epoch}  # microseconds per image
-        peak = 0.0
-        for turn in range(1 + options.repeats):  # the first one warms up
-            for name in taken:
-                seconds, n = loops[name]()
-                taken[name] += [1e6 * seconds / n] if turn else []
-            peak = max(peak, matmul_flops())
+        loops = {name: epoch for name, epoch in loops.items() if epoch}
+        times, peaks = {name: [] for name in loops}, []
+        for turn in range(1 + options.repeats):
+            for name, epoch in loops.items():
+                times[name].append(epoch())
+            peaks.append(matmul_flops())
             print(f"turn {turn} of {options.repeats}", file=sys.stderr, flush=True)
-    write("step", report(options, taken, peak))
+    write("step", report(options, {name: found[1:] for name, found in times.items()}, max(peaks)))
 
 
 def ours(options: argparse.Namespace, amp: str, directory: Path):
-    """vae-train's own loop; it evaluates between the epochs, off its clock."""
+    """vae-train's own loop, by its own clock, which stands still while it evaluates."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        composed = compose("config", [
+        config = read(compose("config", [
             "data=mnist", f"data.root={options.data}", "data.binarise=none", f"trainer.amp={amp}",
-            f"trainer.batch_size={BATCH}", f"trainer.lr={LR}", f"model.latent_dim={LATENT}",
-            f"trainer.epochs={1 + options.repeats}",
-        ])  # fmt: skip
-    config = read(composed)
-    whole = config.data.read()[0]._replace(y=None)  # the others have no validation split either
-    data = replace(config.data.load(), train=whole._replace(x=whole.x[: options.images])).to(DEVICE)
+            f"trainer.batch_size={BATCH}", f"trainer.lr={LR}", f"model.latent_dim={Z}",
+            f"trainer.epochs={1 + options.repeats}", "device=cpu",
+        ]))  # fmt: skip
+    train = config.data.read()[0]  # the others keep nothing back for validation either
+    train = train._replace(x=train.x[: BATCH * options.batches])
+    data = replace(config.data.load(), train=train)
     fit = Fit(
         build(config, data), data, trainer=config.trainer, schedule=config.schedule,
-        precision=choose_precision(config.trainer.amp, DEVICE), seed=0, threshold=0.01,
+        precision=choose_precision(config.trainer.amp, data.device), seed=0, threshold=0.01,
         directory=directory / amp, observer=Silent(),
     )  # fmt: skip
     fit.steps = 0
 
-    def epoch() -> tuple[float, int]:
+    def epoch() -> float:
         before = fit.meter.seconds
-        fit.steps += fit.batches.per_epoch
+        fit.steps += options.batches
         fit.run(StopRequests())
-        return fit.meter.seconds - before, fit.batches.per_epoch * BATCH
+        return fit.meter.seconds - before
 
     return epoch
 
 
 class Silent:
-    def window(self, *_: object) -> None: ...
+    def window(self, *_) -> None: ...
 
     evaluation = warn = window
 
 
 def networks() -> nn.ModuleList:
-    encoder = nn.Sequential(
-        nn.Flatten(), nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * LATENT)
-    )
-    decoder = nn.Sequential(
-        nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS), nn.Sigmoid()
-    )
-    return nn.ModuleList([encoder, decoder]).to(DEVICE)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(D, H), nn.ReLU(), nn.Linear(H, 2 * Z))
+    decoder = nn.Sequential(nn.Linear(Z, H), nn.ReLU(), nn.Linear(H, D), nn.Sigmoid())
+    return nn.ModuleList([encoder, decoder])
 
 
 def tutorial(images: datasets.MNIST):
     """As in pytorch/examples/vae."""
-    model = networks()
+    encoder, decoder = model = networks()
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     loader = DataLoader(images, batch_size=BATCH, shuffle=True)
 
     def epoch() -> None:
         total = 0.0
         for x, _ in loader:
-            x = x.to(DEVICE)
             optimizer.zero_grad()
-            mu, logvar = model[0](x).chunk(2, -1)
+            mu, logvar = encoder(x).chunk(2, -1)
             std = torch.exp(0.5 * logvar)
-            recon = model[1](mu + torch.randn_like(std) * std)
-            bce = F.binary_cross_entropy(recon, x.view(-1, PIXELS), reduction="sum")
+            recon = decoder(mu + torch.randn_like(std) * std)
+            bce = F.binary_cross_entropy(recon, x.view(-1, D), reduction="sum")
             loss = bce - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
             loss.backward()
             total += loss.item()
             optimizer.step()
 
-    return timed(epoch, len(images))
+    return lambda: seconds(epoch)
 
 
 def pythae(images: datasets.MNIST, scratch: str):
-    """One epoch of pythae's BaseTrainer, without its progress bar; None if it is not installed."""
+    """pythae's BaseTrainer without its progress bar; None if it is not installed."""
     logging.disable(logging.INFO)
     try:
         from pythae.data.datasets import BaseDataset
@@ -160,62 +150,53 @@ def pythae(images: datasets.MNIST, scratch: str):
 
     encoder, decoder = Encoder(), Decoder()
     encoder.net, decoder.net = networks()
-    shape = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce")
-    trainer = BaseTrainer(
-        VAE(shape, encoder=encoder, decoder=decoder),
-        BaseDataset(images.data[:, None] / 255, images.targets),
-        training_config=BaseTrainerConfig(
-            output_dir=scratch, per_device_train_batch_size=BATCH, learning_rate=LR
-        ),
-    )
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=Z, reconstruction_loss="bce")
+    settings = BaseTrainerConfig(scratch, BATCH, learning_rate=LR, no_cuda=True)
+    data = BaseDataset(images.data[:, None] / 255, images.targets)
+    trainer = BaseTrainer(VAE(config, encoder, decoder), data, training_config=settings)
     trainer.prepare_training()
     handler = trainer.callback_handler
     handler.callbacks = [c for c in handler.callbacks if not isinstance(c, ProgressBarCallback)]
-    return timed(lambda: trainer.train_step(1), len(images))
+    return lambda: seconds(lambda: trainer.train_step(1))
 
 
-def timed(epoch, images: int):
-    def run() -> tuple[float, int]:
-        start = time.perf_counter()
-        epoch()
-        return time.perf_counter() - start, images
-
-    return run
+def seconds(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def matmul_flops(n: int = 2048) -> float:
-    """FLOP/s of the best of five float32 matrix products."""
-    a, b = torch.randn(2, n, n, device=DEVICE)
-    seconds = [timed(lambda: (a @ b)[0, 0].item(), 0)()[0] for _ in range(5)]
-    return 2 * n**3 / min(seconds)
+    a, b = torch.randn(2, n, n)
+    return 2 * n**3 / min(seconds(lambda: a @ b) for _ in range(5))
 
 
-def report(options: argparse.Namespace, taken: dict[str, list[float]], peak: float) -> str:
-    first, rest = PIXELS * HIDDEN, HIDDEN * 2 * LATENT + LATENT * HIDDEN + HIDDEN * PIXELS
-    flops = 2 * (2 * first + 3 * rest)  # per image: forward, gradients of weights and of inputs
-    rows = [
-        f"| {name} | {median(times):.1f} ({min(times):.1f}-{max(times):.1f}) | "
-        f"{1e6 / median(times):,.0f} | {flops / (1e-6 * median(times)) / peak:.0%} | "
-        f"{median(times) / median(taken['vaecli']):.2f} |"
-        for name, times in taken.items()
-    ]
-    return "\n".join([
+def report(options: argparse.Namespace, times: dict[str, list[float]], peak: float) -> str:
+    n = BATCH * options.batches
+    first, rest = D * H, H * 2 * Z + Z * H + H * D
+    flops = 2 * n * (2 * first + 3 * rest)  # forward, gradients of weights and (not first) inputs
+    ours = median(times["vaecli"])
+    lines = [
         "# Training speed",
         "",
-        f"`python benchmarks/step.py --repeats {options.repeats} --images {options.images}`: an",
-        f"epoch of the 784-400-20-400-784 Bernoulli VAE on grey MNIST, batch {BATCH}, Adam, on",
-        f"{DEVICE} with {torch.get_num_threads()} threads, float32 if not said otherwise.",
-        f"Median (min-max) of {options.repeats} epochs after one to warm up, the loops in turn.",
-        "pythae: not installed." if "pythae" not in taken else "",
+        f"`python benchmarks/step.py --repeats {options.repeats} --batches {options.batches}`: the",
+        f"784-400-20-400-784 Bernoulli VAE on {n:,} grey MNIST images, batch {BATCH}, Adam, float32,",
+        f"CPU, {torch.get_num_threads()} threads. Median (min-max) of {options.repeats} epochs after",
+        f"one to warm up, the loops in turn. An epoch's matrix products are {flops / 1e9:.0f} GFLOP;",
+        f"2048x2048 matrices in the same run: {peak / 1e9:.0f} GFLOP/s.",
+        "pythae: not installed." if "pythae" not in times else "",
         *environment_lines(),
         "",
-        "| loop | us per image | images/s | of matmul peak | time over ours |",
+        "| loop | seconds per epoch | images/s | share of matmul peak | time / ours |",
         "|---|---|---|---|---|",
-        *rows,
-        "",
-        f"Peak, 2048^3 in float32: {peak / 1e9:,.0f} GFLOP/s. The matrix products of 60,000 images:",
-        f"{60_000 * flops / 1e9:.0f} GFLOP.",
-    ])  # fmt: skip
+    ]
+    for name, found in times.items():
+        t = median(found)
+        spread = f"{t:.2f} ({min(found):.2f}-{max(found):.2f})"
+        lines.append(
+            f"| {name} | {spread} | {n / t:,.0f} | {flops / t / peak:.0%} | {t / ours:.2f} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

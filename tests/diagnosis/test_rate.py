@@ -111,6 +111,11 @@ def test_rate_that_the_decoder_does_not_use_is_warned_about():
     assert warnings(diagnosis(8.0, 20.0)) == []
 
 
+def test_a_rate_below_one_binary_distinction_is_healthy_by_count_only():
+    assert "healthy by count only" in warnings(diagnosis(0.5, 2.0))[0]
+    assert warnings(diagnosis(0.9, 2.0)) == []
+
+
 def test_a_posterior_that_never_moves_is_warned_about():
     assert "same for every input" in warnings(diagnosis(8.0, 20.0, units=2))[0]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 # Below this rate (nats) there is hardly a code to speak of, used or not.
 LITTLE_RATE = 0.1
+# Many dimensions can each pass the threshold of 0.01 nats and still add up to less than log 2, one
+# binary distinction.
+HARDLY_A_CODE = 0.69
 
 
 def status(active: int, total: int) -> str:
@@ -26,6 +29,11 @@ def warnings(diagnosis: dict) -> list[str]:
             f"rate without use: KL is {rate:.2f} nats, yet giving each example another one's code "
             f"raises the distortion by only {rise:.2f} nats. The decoder ignores most of what the "
             "KL pays for; rate is not information."
+        )
+    if diagnosis["status"] == "HEALTHY" and rate < HARDLY_A_CODE:
+        found.append(
+            f"healthy by count only: all dimensions together carry {rate:.2f} nats, too little to "
+            "tell examples apart."
         )
     units, active = diagnosis["active_units"], diagnosis["active_dimensions"]
     if active - units > 0.25 * diagnosis["total_dimensions"]:

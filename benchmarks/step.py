@@ -78,14 +78,14 @@ def ours(options: argparse.Namespace, amp: str, directory: Path):
     fit = Fit(
         build(config, data), data, trainer=config.trainer, schedule=config.schedule,
         precision=choose_precision(config.trainer.amp, data.device), seed=0, threshold=0.01,
-        directory=directory / amp, observer=Silent(),
+        directory=directory / amp,
     )  # fmt: skip
     fit.steps = 0
 
     def epoch() -> float:
         before = fit.meter.seconds
         fit.steps += options.batches
-        fit.run(StopRequests())
+        fit.run(StopRequests(), Silent())
         return fit.meter.seconds - before
 
     return epoch

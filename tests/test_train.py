@@ -210,10 +210,10 @@ def test_a_run_that_fails_does_not_stop_the_sweep(train, tmp_path, monkeypatch):
 
     original = Fit.run
 
-    def fails_for_two(self, stop):
+    def fails_for_two(self, stop, observer):
         if self.target == 2:
             raise RuntimeError("the sky fell")
-        return original(self, stop)
+        return original(self, stop, observer)
 
     monkeypatch.setattr(Fit, "run", fails_for_two)
     ran = train(

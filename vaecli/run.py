@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from vaecli.config import Config, from_yaml, to_yaml
 from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.load import restore
+from vaecli.models.vae import VAE
 from vaecli.report import report
 from vaecli.reporting import console
 from vaecli.reporting.recorder import Recorder
@@ -49,7 +51,8 @@ def run(job: Job, config: Config, data: Data) -> int:
     log = console.open_log(directory.path / "train.log")
     try:
         with StopRequests() as stop:
-            return _run(job, config, plain, data, precision, directory, stop, log)
+            _Run(job, config, plain, data, precision, directory, log).go(stop)
+        return DONE
     except Interrupted as interrupted:
         directory.update_summary(run_state="interrupted", reason=str(interrupted))
         log.warning("Interrupted by %s. Go on: vae-train resume=%s", interrupted, directory.path)
@@ -130,105 +133,111 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 # ---------------------------------------------------------------------- the run
 
 
-def _run(
-    job: Job,
-    config: Config,
-    plain: dict[str, Any],
-    data: Data,
-    precision: Precision,
-    directory: RunDirectory,
-    stop: StopRequests,
-    log: Any,
-) -> int:
-    objective = build(config, data)
-    last = directory.checkpoints / "last.pt"
-    position = checkpoint.load(last) if job.resume and last.exists() else None
-    start = position["progress"]["step"] if position else 0
-    described = environment.describe(
-        precision.device, {"seed": config.seed, "data.seed": plain["data"].get("seed", 0)}
-    )
-    if not job.resume:
-        directory.write_json("environment.json", described)
-    directory.keep_rows_until(start if position else -1)
-    with TensorBoard(
-        directory.path / "tensorboard",
-        latent_dim=config.model.latent_dim,
-        hparams=_hparams(plain),
-        purge_step=start + 1 if position else None,
-        history=directory.rows(),
-        threshold=config.diagnosis.threshold,
-    ) as board:
-        fit = Fit(
-            objective,
-            data,
-            trainer=config.trainer,
-            schedule=config.schedule,
-            precision=precision,
-            seed=config.seed,
+@dataclass(frozen=True)
+class _Run:
+    """What a run is made of, once its directory is claimed."""
+
+    job: Job
+    config: Config
+    plain: dict[str, Any]  # config.resolved.yaml
+    data: Data
+    precision: Precision
+    directory: RunDirectory
+    log: logging.Logger
+
+    def go(self, stop: StopRequests) -> None:
+        """Train from the start or from the last checkpoint, then report."""
+        config, directory = self.config, self.directory
+        position = self._position()
+        start = position["progress"]["step"] if position else 0
+        self._record_environment()
+        directory.keep_rows_until(start if position else -1)
+        with TensorBoard(
+            directory.path / "tensorboard",
+            latent_dim=config.model.latent_dim,
+            hparams={k: v for k, v in _flat(self.plain).items() if not k.startswith("diagnosis.")},
+            purge_step=start + 1 if position else None,
+            history=directory.rows(),
             threshold=config.diagnosis.threshold,
-            directory=directory.checkpoints,
-            observer=None,
-        )
-        if position:
-            fit.load_state_dict(position)
-        for line in console.start_lines(_facts(config, plain, data, precision, fit, directory)):
-            log.info(line)
-        if config.device == "auto" and hidden_gpus():
-            log.warning("Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used")
-        ends, target = fit.betas[-1].item(), config.schedule.beta
+        ) as board:
+            fit = Fit(
+                build(config, self.data),
+                self.data,
+                trainer=config.trainer,
+                schedule=config.schedule,
+                precision=self.precision,
+                seed=config.seed,
+                threshold=config.diagnosis.threshold,
+                directory=directory.checkpoints,
+            )
+            if position:
+                fit.load_state_dict(position)
+            self._introduce(fit)
+            with Recorder(directory, board, self.log, steps=fit.steps, start=start) as recorder:
+                progress = fit.run(stop, recorder)
+            directory.update_summary(
+                reason=None,
+                collapsed_at_step=progress.collapsed_at_step,
+                encoder_updates=progress.encoder_updates,
+                decoder_updates=progress.step,
+                seconds=fit.meter.seconds,
+                validation_loss=progress.best,
+            )
+            self._report(fit.objective.vae, board)
+
+    def _position(self) -> dict[str, Any] | None:
+        last = self.directory.checkpoints / "last.pt"
+        return checkpoint.load(last) if self.job.resume and last.exists() else None
+
+    def _record_environment(self) -> None:
+        if not (self.directory.path / "environment.json").exists():
+            seeds = {"seed": self.config.seed, "data.seed": self.plain["data"].get("seed", 0)}
+            described = environment.describe(self.precision.device, seeds)
+            self.directory.write_json("environment.json", described)
+
+    def _introduce(self, fit: Fit) -> None:
+        for line in console.start_lines(self._facts(fit)):
+            self.log.info(line)
+        if self.config.device == "auto" and hidden_gpus():
+            self.log.warning(
+                "Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used"
+            )
+        ends, target = fit.betas[-1].item(), self.config.schedule.beta
         if abs(ends - target) > 0.01 * target:
-            log.warning("Warning: the schedule ends at beta %.3g, its target is %.3g", ends, target)
-        recorder = Recorder(directory, board, log, steps=fit.steps, start=start)
-        fit.observer = recorder
-        try:
-            progress = fit.run(stop)
-        finally:
-            recorder.bar.close()
-        vae = objective.vae
-        if config.diagnosis.checkpoint.value == "best":
+            self.log.warning(
+                "Warning: the schedule ends at beta %.3g, its target is %.3g", ends, target
+            )
+
+    def _facts(self, fit: Fit) -> dict[str, str]:
+        data, config, plain = self.data, self.config, self.plain
+        counts = {name: sum(p.numel() for p in params) for name, params in fit.groups.items()}
+        strategies = "+".join(name for name, on in plain["strategy"]["use"].items() if on)
+        start = f", from step {fit.progress.step}" if fit.progress.step else ""
+        return {
+            "Data": f"{data.name} {'x'.join(map(str, data.shape))} {data.kind.value}: "
+            f"{len(data.train.x):,} train, {len(data.val.x):,} val, {len(data.test.x):,} test",
+            "Model": f"{plain['model']['name']}, {plain['decoder']['size']} decoder, "
+            f"{config.model.latent_dim} latents, {plain['likelihood']['name']} likelihood",
+            "Parameters": f"encoder {counts['encoder']:,}, decoder {counts['decoder']:,}",
+            "Objective": f"strategy {strategies}, schedule {plain['schedule']['name']} to beta "
+            f"{config.schedule.beta:g}",
+            "Training": f"{fit.steps:,} decoder updates of {config.trainer.batch_size} examples "
+            f"({fit.steps / fit.batches.per_epoch:.3g} epochs){start}",
+            "Device": f"{self.precision.device} "
+            f"({environment.device_name(self.precision.device)}), {self.precision}",
+            "Run": str(self.directory.path),
+            "TensorBoard": f"tensorboard --logdir {self.directory.path}",
+        }
+
+    def _report(self, vae: VAE, board: TensorBoard) -> None:
+        directory = self.directory
+        if self.config.diagnosis.checkpoint.value == "best":
             restore(vae, directory.checkpoints / "best.pt")
-        directory.update_summary(
-            reason=None,
-            collapsed_at_step=progress.collapsed_at_step,
-            encoder_updates=progress.encoder_updates,
-            decoder_updates=progress.step,
-            seconds=fit.meter.seconds,
-            validation_loss=progress.best,
-        )
-        with precision.autocast():
-            final = report(vae, data, config, directory, board, overrides=job.overrides)
+        with self.precision.autocast():
+            final = report(
+                vae, self.data, self.config, directory, board, overrides=self.job.overrides
+            )
         for line in ["", *console.verdict_lines(final), ""]:
-            log.info(line)
+            self.log.info(line)
         directory.update_summary(run_state="done")
-        log.info("Report       %s", directory.path / "report.html")
-    return DONE
-
-
-def _facts(
-    config: Config,
-    plain: dict[str, Any],
-    data: Data,
-    precision: Precision,
-    fit: Fit,
-    directory: RunDirectory,
-) -> dict[str, str]:
-    counts = {name: sum(p.numel() for p in params) for name, params in fit.groups.items()}
-    strategies = "+".join(name for name, on in plain["strategy"]["use"].items() if on)
-    start = f", from step {fit.progress.step}" if fit.progress.step else ""
-    return {
-        "Data": f"{data.name} {'x'.join(map(str, data.shape))} {data.kind.value}: "
-        f"{len(data.train.x):,} train, {len(data.val.x):,} val, {len(data.test.x):,} test",
-        "Model": f"{plain['model']['name']}, {plain['decoder']['size']} decoder, "
-        f"{config.model.latent_dim} latents, {plain['likelihood']['name']} likelihood; parameters: "
-        f"encoder {counts['encoder']:,}, decoder {counts['decoder']:,}",
-        "Objective": f"strategy {strategies}, schedule {plain['schedule']['name']} to beta "
-        f"{config.schedule.beta:g}",
-        "Training": f"{fit.steps:,} decoder updates ({config.trainer.epochs:g} epochs at most) of "
-        f"{config.trainer.batch_size} examples on {precision.device} in {precision}{start}",
-        "Run": str(directory.path),
-        "TensorBoard": f"tensorboard --logdir {directory.path}",
-    }
-
-
-def _hparams(plain: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in _flat(plain).items() if not key.startswith("diagnosis.")}
+        self.log.info("Report       %s", directory.path / "report.html")

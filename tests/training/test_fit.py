@@ -40,17 +40,16 @@ def config():
     return make
 
 
-def fit(config, data, tmp_path, observer=None, schedule=None):
+def fit(config, data, tmp_path):
     return Fit(
         build(config, data),
         data,
         trainer=config.trainer,
-        schedule=schedule or config.schedule,
+        schedule=config.schedule,
         precision=Precision(torch.device("cpu")),
         seed=config.seed,
         threshold=0.01,
         directory=tmp_path,
-        observer=observer or Silent(),
     )
 
 
@@ -58,7 +57,7 @@ def test_training_equals_a_loop_written_out_by_hand(config, tmp_path):
     c = config("trainer.max_steps=25", "schedule=linear", "schedule.beta=2", "data.limit=300")
     data = c.data.load()
     ours = fit(c, data, tmp_path)
-    ours.run(StopRequests())
+    ours.run(StopRequests(), Silent())
 
     vae = build(c, data).vae
     adam = torch.optim.Adam(vae.parameters(), lr=c.trainer.lr)

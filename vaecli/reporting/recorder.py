@@ -30,6 +30,12 @@ class Recorder:
         self.steps = steps
         self.next_line = 0.0
 
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
     def window(self, step: int, means: dict[str, float]) -> None:
         """Move the bar."""
         self.bar.window(step, means)

@@ -67,12 +67,11 @@ class Fit:
         seed: int,
         threshold: float,
         directory: Path,
-        observer: Observer,
     ):
         self.objective, self.data = objective, data
         self.trainer, self.precision = trainer, precision
         self.seed, self.threshold = seed, threshold
-        self.directory, self.observer = directory, observer
+        self.directory = directory
         device = precision.device
         self.batches = Batches(data, trainer.batch_size, seed)
         self.steps = trainer.total_steps(self.batches.per_epoch)
@@ -99,9 +98,10 @@ class Fit:
 
     # ------------------------------------------------------------------ the loop
 
-    def run(self, stop: StopRequests) -> Progress:
+    def run(self, stop: StopRequests, observer: Observer) -> Progress:
         """Train to the end. Raises Diverged, or Interrupted with the checkpoint written."""
         progress = self.progress
+        self.observer = observer
         every = max(1, round(self.trainer.evaluate_every * self.batches.per_epoch))
         save_every = max(1, round(self.trainer.checkpoint_every * self.batches.per_epoch))
         if progress.step == 0:

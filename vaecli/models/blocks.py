@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from vaecli.errors import require
-from vaecli.models.base import Capacity
+from vaecli.models.base import Capacity, Family
 
 SMALLEST_SIDE = 4  # pixels; below it there is nothing for a convolution to halve
 COARSEST_SIDE = 7  # pixels; halving stops once the longer side is no longer than this
@@ -31,16 +32,37 @@ def require_size(capacity: Capacity, *, least_depth: int) -> None:
     require_at_least(least_depth, "decoder.depth", capacity.depth, "1")
 
 
-def require_image(name: str, shape: tuple[int, int, int]) -> None:
-    """Raise UsageError unless `shape` (C, H, W) is an image that convolutions can halve."""
-    require(
-        min(shape[1:]) >= SMALLEST_SIDE,
-        "model",
-        name,
-        f"needs images of at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels; this data is "
-        f"{'x'.join(map(str, shape))} (channels x height x width)",
-        "use model=mlp, which fits any shape",
-    )
+@dataclass(frozen=True)
+class ConvFamily(Family):
+    """The keys that convolutional families share, and their checks; each builds its own modules.
+
+    encoder_width: channels at half the image's resolution, twice as many below.
+    encoder_depth: stages at each resolution; the family says of what.
+    """
+
+    encoder_width: int = 32
+    encoder_depth: int = 1
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range."""
+        super().validate()
+        require_at_least(1, "model.encoder_width", self.encoder_width, "32")
+        require_at_least(1, "model.encoder_depth", self.encoder_depth, "1")
+
+    def validate_shape(self, shape: tuple[int, int, int]) -> None:
+        """Raise UsageError unless `shape` (C, H, W) is an image that convolutions can halve."""
+        require(
+            min(shape[1:]) >= SMALLEST_SIDE,
+            "model",
+            type(self).__module__.rpartition(".")[2],
+            f"needs images of at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels; this data is "
+            f"{'x'.join(map(str, shape))} (channels x height x width)",
+            "use model=mlp, which fits any shape",
+        )
+
+    def validate_capacity(self, capacity: Capacity) -> None:
+        """Raise UsageError unless the decoder has at least one channel and one layer."""
+        require_size(capacity, least_depth=1)
 
 
 def resolutions(shape: tuple[int, int, int]) -> list[tuple[int, int]]:

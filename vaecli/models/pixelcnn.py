@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from vaecli.errors import require
-from vaecli.models.base import Capacity, Family
-from vaecli.models.blocks import require_at_least, require_image, require_size
+from vaecli.models.base import Capacity
+from vaecli.models.blocks import ConvFamily, require_size
 from vaecli.models.cnn import cnn_encoder
 
 
 @dataclass(frozen=True)
-class PixelCNN(Family):
+class PixelCNN(ConvFamily):
     """The encoder of `cnn` and a decoder p(x|z) = prod_i p(x_i | x_before_i, z), pixel by pixel.
 
     Pixels are in raster order, row by row from the top left. All C channels of a pixel are
@@ -34,25 +34,12 @@ class PixelCNN(Family):
     the decoder sees. Each later layer widens the window by 2, the first takes the rest.
     """
 
-    encoder_width: int = 32
-    encoder_depth: int = 1
-
     capacities: ClassVar[dict[str, Capacity]] = {
         "small": Capacity(width=8, depth=1, receptive_field=5),
         "medium": Capacity(width=16, depth=2, receptive_field=11),
         "large": Capacity(width=16, depth=4, receptive_field=21),
     }
     autoregressive: ClassVar[bool] = True
-
-    def validate(self) -> None:
-        """Raise UsageError for keys outside their range."""
-        super().validate()
-        require_at_least(1, "model.encoder_width", self.encoder_width, "32")
-        require_at_least(1, "model.encoder_depth", self.encoder_depth, "1")
-
-    def validate_shape(self, shape: tuple[int, int, int]) -> None:
-        """Raise UsageError for images too small to halve."""
-        require_image("pixelcnn", shape)
 
     def validate_capacity(self, capacity: Capacity) -> None:
         """Raise UsageError unless the first kernel, which takes what the others leave, exists."""

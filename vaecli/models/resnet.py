@@ -12,18 +12,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vaecli.models.base import Capacity, Family
+from vaecli.models.base import Capacity
 from vaecli.models.blocks import (
     ConvDecoder,
+    ConvFamily,
     conv_encoder,
-    require_at_least,
-    require_image,
-    require_size,
 )
 
 
 @dataclass(frozen=True)
-class ResNet(Family):
+class ResNet(ConvFamily):
     """Pre-activation residual networks without normalisation, for images from 4x4 pixels upwards.
 
     Blocks are the bottlenecks of He et al. 2016 ("Identity Mappings"); in place of batch
@@ -35,28 +33,11 @@ class ResNet(Family):
     A decoder's width and depth mean the same on the way up.
     """
 
-    encoder_width: int = 32
-    encoder_depth: int = 1
-
     capacities: ClassVar[dict[str, Capacity]] = {
         "small": Capacity(width=16, depth=1),
         "medium": Capacity(width=32, depth=1),
         "large": Capacity(width=48, depth=3),
     }
-
-    def validate(self) -> None:
-        """Raise UsageError for keys outside their range."""
-        super().validate()
-        require_at_least(1, "model.encoder_width", self.encoder_width, "32")
-        require_at_least(1, "model.encoder_depth", self.encoder_depth, "1")
-
-    def validate_shape(self, shape: tuple[int, int, int]) -> None:
-        """Raise UsageError for images too small to halve."""
-        require_image("resnet", shape)
-
-    def validate_capacity(self, capacity: Capacity) -> None:
-        """Raise UsageError for a width or depth below 1."""
-        require_size(capacity, least_depth=1)
 
     def encoder(self, shape: tuple[int, int, int], outputs: int) -> nn.Module:
         """Maps x (B, C, H, W) to (B, outputs)."""

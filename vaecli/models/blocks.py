@@ -137,8 +137,9 @@ def start_with_he(layers: list[nn.Module]) -> None:
     """Initial weights that keep the size of a signal through ReLUs (He et al. 2015), in place.
 
     PyTorch's default shrinks it sixfold in variance per layer, to means that differ by 0.02
-    between images at the start. On MNIST that was enough for `resnet` at beta 1 to collapse for
-    good (rate 0.00 nats after 1200 steps, against 25 from this start).
+    between images at the start, where these differ by 0.1. It is no guard against an early
+    collapse: on MNIST at beta 1, batch 64, two of four seeds of `resnet` medium and all of three
+    of `cnn` large were below 0.1 nats after 150 to 180 steps.
     """
     for layer in layers:
         for module in layer.modules():

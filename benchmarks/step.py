@@ -11,11 +11,13 @@ install vaecli[bench]`) its row is left out.
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from unittest.mock import Mock
@@ -44,28 +46,36 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="timed epochs of each")
     parser.add_argument("--batches", type=int, default=468, help="in an epoch")
     options = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
-    images = datasets.MNIST(options.data, transform=transforms.ToTensor())
-    n = BATCH * options.batches
-    images.data, images.targets = images.data[:n], images.targets[:n]
-    with tempfile.TemporaryDirectory() as scratch:
-        loops = {
-            "vaecli": ours(options, "off", Path(scratch)),
-            "tutorial": tutorial(images),
-            "pythae": pythae(images, scratch),
-            "vaecli, bf16": ours(options, "bf16", Path(scratch)),
+    loops = {"vaecli": ours, "tutorial": tutorial, "pythae": pythae, "vaecli, bf16": ours_bf16}
+    times, peaks = {name: [] for name in loops}, []
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(process(loops[name], options, scratch)) for name in loops
         }
-        loops = {name: epoch for name, epoch in loops.items() if epoch}
-        times, peaks = {name: [] for name in loops}, []
         for turn in range(1 + options.repeats):
-            for name, epoch in loops.items():
-                times[name].append(epoch())
+            for name, pool in pools.items():
+                times[name].append(pool.submit(train).result())
             peaks.append(matmul_flops())
             print(f"turn {turn} of {options.repeats}", file=sys.stderr, flush=True)
-    write("step", report(options, {name: found[1:] for name, found in times.items()}, max(peaks)))
+    measured = {name: found[1:] for name, found in times.items() if found[0]}
+    write("step", report(options, measured, max(peaks)))
 
 
-def ours(options: argparse.Namespace, amp: str, directory: Path):
+def process(loop, options: argparse.Namespace, scratch: str) -> ProcessPoolExecutor:
+    """A process of its own for each loop: none inherits another's settings of torch."""
+    return ProcessPoolExecutor(1, get_context("spawn"), start, (loop, options, scratch))
+
+
+def start(loop, options: argparse.Namespace, scratch: str) -> None:
+    global epoch
+    epoch = loop(options, scratch)
+
+
+def train() -> float | None:
+    return epoch and epoch()
+
+
+def ours(options: argparse.Namespace, scratch: str, amp: str = "off"):
     """vae-train's own loop, by its own clock, which stands still while it evaluates."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = read(compose("config", [
@@ -79,7 +89,7 @@ def ours(options: argparse.Namespace, amp: str, directory: Path):
     fit = Fit(
         build(config, data), data, trainer=config.trainer, schedule=config.schedule,
         precision=choose_precision(config.trainer.amp, data.device), seed=0, threshold=0.01,
-        directory=directory / amp,
+        directory=Path(scratch) / amp,
     )  # fmt: skip
     fit.steps = 0
 
@@ -92,17 +102,28 @@ def ours(options: argparse.Namespace, amp: str, directory: Path):
     return epoch
 
 
+def ours_bf16(options: argparse.Namespace, scratch: str):
+    return ours(options, scratch, "bf16")
+
+
+def mnist(options: argparse.Namespace) -> datasets.MNIST:
+    images = datasets.MNIST(options.data, transform=transforms.ToTensor())
+    n = BATCH * options.batches
+    images.data, images.targets = images.data[:n], images.targets[:n]
+    return images
+
+
 def networks() -> nn.ModuleList:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(D, H), nn.ReLU(), nn.Linear(H, 2 * Z))
     decoder = nn.Sequential(nn.Linear(Z, H), nn.ReLU(), nn.Linear(H, D), nn.Sigmoid())
     return nn.ModuleList([encoder, decoder])
 
 
-def tutorial(images: datasets.MNIST):
+def tutorial(options: argparse.Namespace, scratch: str):
     """As in pytorch/examples/vae."""
     encoder, decoder = model = networks()
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
-    loader = DataLoader(images, batch_size=BATCH, shuffle=True)
+    loader = DataLoader(mnist(options), batch_size=BATCH, shuffle=True)
 
     def epoch() -> None:
         total = 0.0
@@ -120,7 +141,7 @@ def tutorial(images: datasets.MNIST):
     return lambda: seconds(epoch)
 
 
-def pythae(images: datasets.MNIST, scratch: str):
+def pythae(options: argparse.Namespace, scratch: str):
     """pythae's BaseTrainer without its progress bar; None if it is not installed."""
     logging.disable(logging.INFO)
     try:
@@ -147,6 +168,7 @@ def pythae(images: datasets.MNIST, scratch: str):
     encoder.net, decoder.net = networks()
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=Z, reconstruction_loss="bce")
     settings = BaseTrainerConfig(scratch, BATCH, learning_rate=LR, no_cuda=True)
+    images = mnist(options)
     data = BaseDataset(images.data[:, None] / 255, images.targets)
     trainer = BaseTrainer(VAE(config, encoder, decoder), data, training_config=settings)
     trainer.prepare_training()

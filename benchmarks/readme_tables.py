@@ -24,8 +24,10 @@ SHAPE = (1, 28, 28)
 
 def capacities() -> list[str]:
     """Decoder capacity by family and size, with the parameters at 28x28 and 20 latents."""
-    lines = ["| model | decoder | width | depth | receptive field | parameters (28x28, 20 latents) |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| model | decoder | width | depth | receptive field | parameters (28x28, z 20) |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in FAMILIES:
         family = find("model", name, Family)(latent_dim=20)
         for size, capacity in family.capacities.items():

@@ -34,7 +34,7 @@ from vaecli.build import build
 from vaecli.config import read
 from vaecli.train import CONFIGS
 from vaecli.training.fit import Fit
-from vaecli.training.precision import choose_precision
+from vaecli.training.precision import choose_precision, prepare_process
 from vaecli.training.signals import StopRequests
 
 BATCH, D, H, Z, LR = 128, 784, 400, 20, 1e-3
@@ -77,6 +77,7 @@ def train() -> float | None:
 
 def ours(options: argparse.Namespace, scratch: str, amp: str = "off"):
     """vae-train's own loop, by its own clock, which stands still while it evaluates."""
+    prepare_process()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = read(compose("config", [
             "data=mnist", f"data.root={options.data}", "data.binarise=none", f"trainer.amp={amp}",

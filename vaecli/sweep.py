@@ -16,6 +16,7 @@ from vaecli.errors import UsageError
 from vaecli.reporting.tables import comparison_csv, comparison_table
 from vaecli.run import DIVERGED, DONE, FAILED, Job, run
 from vaecli.rundir import SUMMARY, RunDirectory, check_writable
+from vaecli.training.precision import prepare_process
 
 
 def run_all(jobs: list[Job]) -> int:
@@ -23,6 +24,7 @@ def run_all(jobs: list[Job]) -> int:
 
     Raises UsageError before anything runs if one of them is wrong.
     """
+    prepare_process()
     loaded: dict[DataSet, Data] = {}
     prepared = [(job, *_prepare(job, loaded)) for job in jobs]
     if len(prepared) == 1:
@@ -44,6 +46,7 @@ def run_all(jobs: list[Job]) -> int:
 
 def run_now(job: Job) -> float | None:
     """One job under another launcher or sweeper; returns the validation loss it can minimise."""
+    prepare_process()
     run(job, *_prepare(job, {}))
     return RunDirectory(job.directory).read_json(SUMMARY).get("validation_loss")
 

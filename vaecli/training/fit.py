@@ -120,6 +120,7 @@ class Fit:
                     self._pause(evaluate=due, epoch_over=epoch_over)
                 if at_end or progress.step % save_every == 0:
                     self._save("last")
+                    self.meter.start()  # the write is not training time
             if stop.received is not None:
                 self._read_window()
                 self._save("last")

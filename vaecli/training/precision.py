@@ -63,6 +63,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def prepare_process() -> None:
+    """Settings of the whole process, to be made before its first parallel operation.
+
+    Weights of pixels that are always black get no gradient, so Adam's first moment of them decays
+    into denormal numbers within a thousand steps, on which processors are many times slower: 15 to
+    20 % of every step of an MLP on MNIST. Flushed to zero, the weights came out the same to the
+    bit. Threads inherit the setting when they start, hence the order.
+    """
+    torch.set_flush_denormal(True)
+
+
 def hidden_gpus() -> bool:
     """True if the environment hides every GPU, as launchers do that were not asked for one."""
     return os.environ.get("CUDA_VISIBLE_DEVICES") == ""

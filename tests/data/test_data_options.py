@@ -20,6 +20,8 @@ def test_yaml_holds_exactly_the_fields_and_their_defaults(name, monkeypatch):
     node = OmegaConf.load(FILES / f"{name}.yaml")
     assert next(iter(node)) == "name"
     suggested = node.pop("suggested")
+    small = suggested.pop("small_image")  # the side that exercises on small images use
+    assert small is None or 8 <= small <= 16
     assert {key: type(value) for key, value in suggested.items()} == {
         "latent_dim": int,
         "epochs": int,

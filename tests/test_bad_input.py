@@ -71,11 +71,14 @@ def run_in_the_way(folder):
     return (f"hydra.run.dir={folder}/run",)
 
 
-def foreign_overrides(folder):
-    (folder / "run").mkdir()
-    (folder / "run" / "summary.json").write_text("{}")
-    (folder / "run" / "overrides.yaml").write_text("['hydra.job.name=x']\n")
-    return (f"resume={folder}/run",)
+def foreign(override):
+    def make(folder):
+        (folder / "run").mkdir()
+        (folder / "run" / "summary.json").write_text("{}")
+        (folder / "run" / "overrides.yaml").write_text(f"[{override!r}]\n")
+        return (f"resume={folder}/run",)
+
+    return make
 
 
 CASES = {
@@ -121,7 +124,18 @@ CASES = {
     "a run is there already": (run_in_the_way, ["already holds a run", "resume="]),
     "a checkpoint that is not one": (no_checkpoint, ["last.pt", "is no checkpoint"]),
     "resume of nothing": ("resume=nowhere", ["resume=nowhere", "holds no run"]),
-    "resume of a foreign file": (foreign_overrides, ["is no list of vae-train overrides"]),
+    **{
+        f"resume of a file that says {override}": (foreign(override), ["is no list of vae-train"])
+        for override in (
+            "hydra.job.name=x", "+hydra.callbacks.x._target_=os.abort", "hydra/launcher=joblib",
+            "--config-dir=elsewhere", "--cfg=job", "-m", "nonsense", "experiment@hydra.x=y",
+        )
+    },
+    "an infinite number": ("schedule.beta=inf", ["schedule.beta=inf", "finite"]),
+    "no room for an encoder update": (
+        "strategy=aggressive strategy.aggressive_max_updates=1", ["aggressive_max_updates=1", "2"]
+    ),
+    "a misspelt key": ("modle=cnn", ["modle", "--help"]),
     "unimportable extension": ("extend=[nosuchmodule]  strategy=none", None),
     "one bad run in a sweep": ("-m seed=0,1 schedule.beta=1,-1", ["schedule.beta=-1.0"]),
     "ambiguous sweep without -m": ("model=mlp,cnn", ["model", "mlp,cnn"]),
@@ -152,13 +166,13 @@ def test_bad_input_is_refused_in_three_lines_and_leaves_nothing(
     for word in words:
         assert word in captured.err
     assert "Traceback" not in captured.err + captured.out
+    assert tmp_path.is_dir()
     assert files(tmp_path) == before
 
 
 def files(folder: Path) -> set[Path]:
     found = {p.relative_to(folder) for p in folder.rglob("*")}
-    # A refused continuation may say so in the run's own log and summary.
-    return {p for p in found if p.name not in ("train.log",)}
+    return {p for p in found if p.name != "train.log"}  # a continuation opens the run's log
 
 
 def test_an_empty_list_of_visible_gpus_is_named_as_the_reason(tmp_path, monkeypatch, capsys):

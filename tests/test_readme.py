@@ -38,3 +38,7 @@ def test_the_own_strategy_of_the_readme_is_the_one_that_is_tested():
 
     block = re.search(r"```python\n(# rate_target\.py.*?)```", TEXT, re.DOTALL)[1]
     assert STRATEGY.strip() in block
+
+
+def test_nothing_is_left_to_be_filled_in():
+    assert not re.findall(r"[A-Z]+_(?:TEXT|TABLE)", TEXT)

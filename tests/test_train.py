@@ -232,6 +232,8 @@ def test_a_diverging_run_ends_with_3_and_names_step_and_term(train):
     summary = ran.json("summary.json")
     assert summary["run_state"] == "diverged"
     assert "at decoder update" in summary["reason"]
+    kept = (ran.directory / "checkpoints" / "last.pt").exists()
+    assert ("checkpoint before it is kept" in ran.out) == kept
     assert not list(ran.directory.rglob("*.tmp"))
 
 

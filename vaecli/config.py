@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,7 @@ class _Top:
 def read(composed: DictConfig) -> Config:
     """The validated config of one run. Raises UsageError naming key, value, rule and remedy."""
     plain = _plain(composed)
+    _require_shape(plain)
     unknown = sorted(set(plain) - TOP_LEVEL)
     require(
         not unknown, unknown[0] if unknown else "", plain.get(unknown[0]) if unknown else "",
@@ -125,6 +127,25 @@ def read(composed: DictConfig) -> Config:
         extend=extend,
         plain=plain,
     )
+
+
+def _require_shape(plain: dict[str, Any]) -> None:
+    """A config may come from a file that somebody else wrote: every section must be there."""
+    for key in (*SECTIONS, "diagnosis"):
+        require(
+            isinstance(plain.get(key), dict), key, plain.get(key), "must be a section with keys",
+            f"choose one of its options: {key}=...",
+        )  # fmt: skip
+    for key in ("seed", "device", "extend"):
+        require(
+            key in plain, key, None, "is missing", "`vae-train --cfg job` prints a whole config"
+        )
+    name = plain["likelihood"].get("name")
+    require(
+        isinstance(name, str), "likelihood.name", name, "must name an option", "likelihood=auto"
+    )
+    use = plain["strategy"].get("use")
+    require(isinstance(use, dict), "strategy.use", use, "must name strategies", "strategy=none")
 
 
 def to_yaml(plain: dict[str, Any]) -> str:
@@ -213,9 +234,14 @@ def _typed(group: str, cls: type, node: dict) -> Any:
     """`node` as an instance of the dataclass `cls`: unknown keys and wrong types are refused."""
     node = {key: value for key, value in node.items() if key not in ("name", "suggested")}
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), node))
+        made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), node))
     except OmegaConfBaseException as error:
         raise _refusal(group, error, node, cls) from error
+    for key in (f.name for f in dataclasses.fields(cls)):
+        value = getattr(made, key)
+        finite = not isinstance(value, float) or math.isfinite(value)
+        require(finite, f"{group}.{key}", value, "must be a finite number", "choose another value")
+    return made
 
 
 def _refusal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -11,7 +12,6 @@ from vaecli.config import Config, from_yaml, read
 from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.models.vae import VAE
-from vaecli.rundir import RunDirectory
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
 
@@ -38,15 +38,8 @@ def load_run(
 
 def load_config(path: Path, *, extend: tuple[str, ...] = ()) -> Config:
     """The config of the run at `path`, checked like one that was typed."""
-    RunDirectory.reopen(path)
-    try:
-        plain = from_yaml((path / "config.resolved.yaml").read_text(encoding="utf-8"))
-    except Exception as error:  # yaml's and OmegaConf's errors share no base
-        raise UsageError(
-            "run", path / "config.resolved.yaml", "cannot be read", "name another run"
-        ) from error
-    require(isinstance(plain, dict), "run", path, "its config is no mapping", "name another run")
-    named = plain.get("extend") or []
+    plain = load_plain(path)
+    named = plain.get("extend", [])
     require(
         set(named) <= set(extend),
         "extend",
@@ -55,6 +48,22 @@ def load_config(path: Path, *, extend: tuple[str, ...] = ()) -> Config:
         f"if you trust them: extend={named}",
     )
     return read(OmegaConf.create(plain))
+
+
+def load_plain(path: Path) -> dict[str, Any]:
+    """The resolved config of the run at `path` as it was written; nothing in it is trusted yet."""
+    file = path / "config.resolved.yaml"
+    try:
+        plain = from_yaml(file.read_text(encoding="utf-8"))
+    except Exception as error:  # yaml's and OmegaConf's errors share no base
+        raise UsageError("run", path, "holds no readable config.resolved.yaml", OTHER) from error
+    extend = plain.get("extend", []) if isinstance(plain, dict) else None
+    sound = isinstance(extend, list) and all(isinstance(name, str) for name in extend)
+    require(sound, "run", file, "is no config of vaecli", OTHER)
+    return plain
+
+
+OTHER = "name the directory of a run that vae-train made"
 
 
 def restore(vae: VAE, path: Path) -> None:

@@ -52,7 +52,9 @@ def report(
         seed=config.seed,
     )
     diagnosis["verdict"] = verdict.verdict(diagnosis)
-    diagnosis["next_commands"] = verdict.next_commands(diagnosis, overrides)
+    diagnosis["next_commands"] = verdict.next_commands(
+        diagnosis, overrides, beta=config.schedule.beta, in_use=_choices(config.plain)
+    )
     directory.write_json("diagnosis.json", diagnosis)
     directory.update_summary(
         shuffle_rise=diagnosis["latent_use"]["shuffled"]["value"],
@@ -76,6 +78,12 @@ def report(
         plots=plots,
     )
     return diagnosis
+
+
+def _choices(plain: dict[str, Any]) -> set[str]:
+    strategies = {f"strategy={name}" for name, on in plain["strategy"]["use"].items() if on}
+    decoder, schedule = plain["decoder"]["size"], plain["schedule"]["name"]
+    return {f"decoder={decoder}", f"schedule={schedule}", *strategies}
 
 
 def _show(board: TensorBoard, step: int, data: Data, encoded: Encoded, pictures: Pictures) -> None:

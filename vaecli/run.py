@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import Any
 
 from vaecli import environment
 from vaecli.build import build
-from vaecli.config import Config, from_yaml, to_yaml
+from vaecli.config import Config, to_yaml
 from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
-from vaecli.load import restore
+from vaecli.load import load_plain, restore
 from vaecli.models.vae import VAE
 from vaecli.report import report
 from vaecli.reporting import console
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
-from vaecli.rundir import RunDirectory
+from vaecli.rundir import SUMMARY, RunDirectory
 from vaecli.training import checkpoint
 from vaecli.training.fit import Fit
 from vaecli.training.meter import Diverged
@@ -27,6 +28,7 @@ from vaecli.training.precision import Precision, choose_device, choose_precision
 from vaecli.training.signals import Interrupted, StopRequests
 
 DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
+POSITION = {"model", "optimizer", "strategies", "batches", "progress"}  # of a run in training
 
 
 @dataclass(frozen=True)
@@ -47,23 +49,27 @@ def run(job: Job, config: Config, data: Data) -> int:
     precision = choose_precision(config.trainer.amp, choose_device(config.device))
     data = data.to(precision.device)
     plain = recorded(config, data)
-    directory = _open(job, plain)
+    position = _position(job) if job.resume else None
+    directory, before = _open(job, plain)
     log = console.open_log(directory.path / "train.log")
     try:
         with StopRequests() as stop:
-            _Run(job, config, plain, data, precision, directory, log).go(stop)
+            _Run(job, config, plain, data, precision, directory, log).go(position, stop)
         return DONE
-    except Interrupted as interrupted:
-        directory.update_summary(run_state="interrupted", reason=str(interrupted))
-        log.warning("Interrupted by %s. Go on: vae-train resume=%s", interrupted, directory.path)
-        return interrupted.exit_code
+    except (Interrupted, KeyboardInterrupt) as interrupted:
+        directory.update_summary(run_state="interrupted", reason=str(interrupted) or "SIGINT")
+        again = shlex.join(["vae-train", f"resume={directory.path}"])
+        log.warning("Interrupted. Go on: %s", again)
+        return getattr(interrupted, "exit_code", 130)
     except Diverged as diverged:
         directory.update_summary(run_state="diverged", reason=str(diverged))
-        log.error("Diverged: %s. The checkpoint before it is kept.", diverged)
+        kept = " The checkpoint before it is kept." if _last(directory.path).exists() else ""
+        log.error("Diverged: %s.%s", diverged, kept)
         log.error("Try a lower trainer.lr, or trainer.clip=5.")
         return DIVERGED
     except UsageError:
-        directory.update_summary(run_state="failed", reason="wrong use")
+        # A continuation that is refused leaves the run as it was.
+        directory.write_json(SUMMARY, before)
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -86,23 +92,38 @@ def recorded(config: Config, data: Data) -> dict[str, Any]:
 # ---------------------------------------------------------------------- the directory
 
 
-def _open(job: Job, plain: dict[str, Any]) -> RunDirectory:
+def _open(job: Job, plain: dict[str, Any]) -> tuple[RunDirectory, dict[str, Any]]:
+    """The run's directory, marked as running, and its summary before that."""
     if job.resume:
         directory = RunDirectory.reopen(job.directory)
-        _require_same(from_yaml((job.directory / "config.resolved.yaml").read_text()), plain)
+        _require_same(load_plain(job.directory), plain)
+        before = directory.read_json(SUMMARY)
         directory.update_summary(run_state="running", reason=None)
-        return directory
-    directory = RunDirectory.claim(
-        job.directory, {"run_state": "running", "overrides": job.overrides}
-    )
+        return directory, before
+    summary = {"run_state": "running", "overrides": job.overrides}
+    directory = RunDirectory.claim(job.directory, summary)
     directory.write_text("overrides.yaml", to_yaml(job.overrides))
     directory.write_text("config.yaml", job.composed)
     directory.write_text("config.resolved.yaml", to_yaml(plain))
-    return directory
+    return directory, {**summary, "run_state": "failed", "reason": "wrong use"}
+
+
+def _last(directory: Path) -> Path:
+    return directory / "checkpoints" / "last.pt"
+
+
+def _position(job: Job) -> dict[str, Any] | None:
+    """The checkpoint to go on from; None for a run that stopped before it wrote one."""
+    last = _last(job.directory)
+    position = checkpoint.load(last) if last.exists() else None
+    if position is not None and not set(position) >= POSITION:
+        raise UsageError("checkpoint", last, "is not one of a run in training", "use its last.pt")
+    return position
 
 
 # What may differ between a run and its continuation.
-FREE_ON_RESUME = ("trainer.epochs", "trainer.max_steps", "trainer.checkpoint_every", "device")
+FREE_ON_RESUME = {"trainer.epochs", "trainer.max_steps", "trainer.checkpoint_every", "device"}
+FREE_ON_RESUME |= {"data.root", "data.path", "data.download"}  # where the same data lies
 
 
 def _require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -115,8 +136,8 @@ def _require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
             key,
             new.get(key),
             f"the run was made with {old.get(key)}, and a resumed run goes on as it was",
-            "leave it out, or start a new run; only trainer.epochs, trainer.max_steps, device, "
-            "trainer.checkpoint_every and diagnosis.* may change",
+            "leave it out, or start a new run; only diagnosis.* and these may change: "
+            + ", ".join(sorted(FREE_ON_RESUME)),
         )
 
 
@@ -145,12 +166,12 @@ class _Run:
     directory: RunDirectory
     log: logging.Logger
 
-    def go(self, stop: StopRequests) -> None:
+    def go(self, position: dict[str, Any] | None, stop: StopRequests) -> None:
         """Train from the start or from the last checkpoint, then report."""
         config, directory = self.config, self.directory
-        position = self._position()
-        start = position["progress"]["step"] if position else 0
         self._record_environment()
+        fit = self._fit(position)
+        start = fit.progress.step
         directory.keep_rows_until(start if position else -1)
         with TensorBoard(
             directory.path / "tensorboard",
@@ -160,18 +181,6 @@ class _Run:
             history=directory.rows(),
             threshold=config.diagnosis.threshold,
         ) as board:
-            fit = Fit(
-                build(config, self.data),
-                self.data,
-                trainer=config.trainer,
-                schedule=config.schedule,
-                precision=self.precision,
-                seed=config.seed,
-                threshold=config.diagnosis.threshold,
-                directory=directory.checkpoints,
-            )
-            if position:
-                fit.load_state_dict(position)
             self._introduce(fit)
             with Recorder(directory, board, self.log, steps=fit.steps, start=start) as recorder:
                 progress = fit.run(stop, recorder)
@@ -183,11 +192,32 @@ class _Run:
                 seconds=fit.meter.seconds,
                 validation_loss=progress.best,
             )
+            stop.raise_if_received()
             self._report(fit.objective.vae, board)
+            stop.raise_if_received()
 
-    def _position(self) -> dict[str, Any] | None:
-        last = self.directory.checkpoints / "last.pt"
-        return checkpoint.load(last) if self.job.resume and last.exists() else None
+    def _fit(self, position: dict[str, Any] | None) -> Fit:
+        fit = Fit(
+            build(self.config, self.data),
+            self.data,
+            trainer=self.config.trainer,
+            schedule=self.config.schedule,
+            precision=self.precision,
+            seed=self.config.seed,
+            threshold=self.config.diagnosis.threshold,
+            directory=self.directory.checkpoints,
+        )
+        if position is not None:
+            try:
+                fit.load_state_dict(position)
+            except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+                raise UsageError(
+                    "checkpoint",
+                    _last(self.directory.path),
+                    "does not fit the run that the config describes",
+                    "use the run's own checkpoint",
+                ) from error
+        return fit
 
     def _record_environment(self) -> None:
         if not (self.directory.path / "environment.json").exists():
@@ -201,6 +231,10 @@ class _Run:
         if self.config.device == "auto" and hidden_gpus():
             self.log.warning(
                 "Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used"
+            )
+        if fit.restarted_streams:
+            self.log.warning(
+                "Warning: resumed on another kind of device, so the noise goes on from a new stream"
             )
         ends, target = fit.betas[-1].item(), self.config.schedule.beta
         if abs(ends - target) > 0.01 * target:

@@ -101,9 +101,11 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def remove_empty(path: Path) -> None:
-    """Remove `path` and those of its parents that a refused run has left empty."""
+def remove_empty(path: Path, *, keep: set[Path]) -> None:
+    """Remove `path` and its parents, up to the first that is not empty or is one to `keep`."""
     for directory in (path, *path.parents):
+        if directory in keep:
+            return
         try:
             directory.rmdir()
         except OSError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,7 +35,7 @@ def main() -> None:
 def _main(arguments: list[str]) -> int:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     jobs: list[Job] = []
-    started = time.time()
+    before = _existing(arguments)
     try:
         arguments, resumed = _expand_resume(arguments)
         _compose(arguments, jobs, resumed)
@@ -45,7 +45,7 @@ def _main(arguments: list[str]) -> int:
 
         return run_all(jobs)
     except (UsageError, HydraException, OmegaConfBaseException) as error:
-        _leave_nothing(jobs, started)
+        _leave_nothing(jobs, before)
         if full_error:
             raise
         told = str(error) if isinstance(error, UsageError) else _told(error)
@@ -167,20 +167,42 @@ def _saved_overrides(directory: Path) -> list[str]:
         ) from error
     except Exception as error:  # yaml's and OmegaConf's errors share no base
         raise UsageError("resume", path, "cannot be read", "name another run") from error
-    strings = isinstance(saved, list) and all(isinstance(item, str) for item in saved)
-    # A run directory may come from someone else. Hydra's own keys can name code to run, and
-    # `extend` modules to import, so neither is taken from a file.
-    safe = strings and not any(_key(o).split(".")[0].split("/")[0] == "hydra" for o in saved)
-    if not safe:
+    if not isinstance(saved, list) or not all(_is_plain_override(item) for item in saved):
         raise UsageError("resume", path, "is no list of vae-train overrides", "name another run")
     return [o for o in saved if _key(o) not in ("extend", "resume")]
+
+
+def _is_plain_override(text: object) -> bool:
+    """True for an override of vaecli's own keys.
+
+    A run directory may come from someone else. Flags (--config-dir) and Hydra's own keys can name
+    code to run, so neither is taken from a file; nor are the modules in `extend`.
+    """
+    if not isinstance(text, str) or text.startswith("-"):
+        return False
+    try:
+        parsed = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return False
+    names = (parsed.key_or_group, parsed.package or "")
+    return not any(name.replace("/", ".").split(".")[0] == "hydra" for name in names)
 
 
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
-def _leave_nothing(jobs: list[Job], started: float) -> None:
+def _existing(arguments: list[str]) -> set[Path]:
+    """The directories on the way to where runs will go that are there already, and so stay."""
+    typed = [a.partition("=")[2].strip("'\"") for a in arguments if _key(a) in OUTPUT_KEYS]
+    roots = [Path(root).absolute() for root in ("outputs", *typed)]
+    return {path for root in roots for path in (root, *root.parents) if path.exists()}
+
+
+OUTPUT_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
+
+
+def _leave_nothing(jobs: list[Job], before: set[Path]) -> None:
     """Remove the empty directories that Hydra made for runs that were refused."""
     from vaecli.rundir import remove_empty
 
@@ -188,12 +210,12 @@ def _leave_nothing(jobs: list[Job], started: float) -> None:
     if HydraConfig.initialized():
         directories.append(Path(HydraConfig.get().runtime.output_dir))
     for directory in directories:
+        directory = directory.absolute()
         if not directory.exists():
             directory = directory.parent
-        if directory.exists() and directory.stat().st_mtime >= started - 1:
-            if not any(directory.glob("*/summary.json")):
-                (directory / "multirun.yaml").unlink(missing_ok=True)  # Hydra's, of a sweep
-            remove_empty(directory)
+        if directory.exists() and directory not in before:
+            (directory / "multirun.yaml").unlink(missing_ok=True)  # Hydra's, of a sweep
+        remove_empty(directory, keep=before)
 
 
 def _told(error: Exception) -> str:
@@ -209,6 +231,8 @@ def _told(error: Exception) -> str:
             f"the chosen {group} option has no key {name!r}; `vae-train --cfg job` prints its keys",
             f"if another option has it, choose that one too: {group}=...",
         ]
+    elif lines[0].startswith("Could not override"):
+        lines[1:] = ["`vae-train --help` lists the groups and keys"]
     choices = [i for i, line in enumerate(lines) if line.startswith("Available options")]
     if choices:
         options = (line for line in lines[choices[0] + 1 :] if "provider=" not in line)

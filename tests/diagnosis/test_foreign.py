@@ -64,6 +64,23 @@ def test_the_mode_comes_back_when_encode_fails():
     assert model.training
 
 
+def test_a_frozen_module_inside_a_model_in_training_stays_frozen(images):
+    model = Foreign().train()
+    model.drop.eval()
+    vaecli.diagnose_collapse(model, [images.flatten(1)], "cpu")
+    assert model.training
+    assert not model.drop.training
+
+
+def test_a_model_of_nan_is_no_collapse_but_an_error():
+    class NotFinite:
+        def encode(self, x):
+            return x * float("nan"), x
+
+    with pytest.raises(ValueError, match="not finite for 3 of 3"):
+        vaecli.diagnose_collapse(NotFinite(), [torch.zeros(3, 2)], "cpu")
+
+
 def test_an_empty_loader_and_a_wrong_encode_are_named():
     class Wrong:
         def encode(self, x):

@@ -120,11 +120,23 @@ def test_a_posterior_that_never_moves_is_warned_about():
     assert "same for every input" in warnings(diagnosis(8.0, 20.0, units=2))[0]
 
 
+def commands(found, overrides, beta=1.0, in_use=()):
+    return [c for c, _ in next_commands(found, overrides, beta=beta, in_use=set(in_use))]
+
+
 def test_next_commands_change_one_thing_and_drop_the_keys_that_would_no_longer_exist():
     overrides = ["model=cnn", "strategy=delta_vae", "strategy.delta=3", "schedule.beta=10"]
-    commands = [c for c, _ in next_commands(diagnosis(0.0, 0.0, active=0, units=0), overrides)]
-    assert commands[0] == "vae-train model=cnn strategy=delta_vae strategy.delta=3 schedule.beta=1"
-    assert "vae-train model=cnn schedule.beta=10 strategy=free_bits" in commands
+    found = commands(diagnosis(0.0, 0.0, active=0, units=0), overrides, beta=10.0)
+    assert found[0] == "vae-train model=cnn strategy=delta_vae strategy.delta=3 schedule.beta=1"
+    assert "vae-train model=cnn schedule.beta=10 strategy=free_bits" in found
+
+
+def test_next_commands_never_repeat_the_run_and_are_quoted_for_the_shell():
+    assert commands(
+        diagnosis(9.0, 20.0), ["decoder=large"], beta=20.0, in_use={"decoder=large"}
+    ) == ["vae-train decoder=large schedule.beta=200"]
+    found = commands(diagnosis(9.0, 20.0), ["data.path=a b", "strategy=[free_bits,encoder_steps]"])
+    assert found[0].startswith("vae-train 'data.path=a b' 'strategy=[free_bits,encoder_steps]' ")
 
 
 def test_the_verdict_of_a_collapsed_run_does_not_claim_that_z_is_used():

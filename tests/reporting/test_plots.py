@@ -116,12 +116,15 @@ def test_variance_of_a_collapsed_dimension_is_all_noise():
     assert heights == pytest.approx([1, 0, 0, 1], abs=1e-6)
 
 
-def test_collapse_is_the_first_of_three_dead_evaluations_under_positive_beta():
+def test_collapse_is_noticed_at_the_third_dead_evaluation_in_a_row_under_positive_beta():
     def rows(active, beta):
-        return [{"active_dimensions": a, "beta": b} for a, b in zip(active, beta, strict=True)]
+        pairs = enumerate(zip(active, beta, strict=True))
+        return [{"step": i, "active_dimensions": a, "beta": b} for i, (a, b) in pairs]
 
     assert training_plots.collapse_row(rows([0, 0, 0, 0], [0, 0, 0, 1])) is None
-    assert training_plots.collapse_row(rows([3, 0, 0, 1, 0, 0, 0], [1] * 7)) == 4
+    assert training_plots.collapse_row(rows([3, 0, 0, 1, 0, 0, 0], [1] * 7)) == 6
+    assert training_plots.collapse_row(rows([0, 0, 0], [1] * 3)) is None  # the start is untrained
+    assert training_plots.collapse_row(rows([0, 0, 0, 0], [1] * 4)) == 3
     assert training_plots.collapse_row(rows([3, 0, 0], [1] * 3)) is None
     assert training_plots.collapse_row([]) is None
 

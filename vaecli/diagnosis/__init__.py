@@ -5,6 +5,7 @@ from __future__ import annotations
 from vaecli.data.base import Data
 from vaecli.diagnosis import verdict
 from vaecli.diagnosis.latent_use import shuffled
+from vaecli.diagnosis.mode import evaluation_mode
 from vaecli.diagnosis.rate import Encoded, evaluate
 from vaecli.models.vae import VAE
 
@@ -16,15 +17,11 @@ def diagnose(
 
     The model is put into evaluation mode for the pass and then back.
     """
-    was_training = vae.training
-    vae.eval()
-    try:
+    with evaluation_mode(vae):
         found, encoded, per_example = evaluate(
             vae, data, split, seed=seed, threshold=threshold, samples=samples
         )
         use = shuffled(vae, data, encoded, per_example, seed=seed)
-    finally:
-        vae.train(was_training)
     diagnosis = conclude(found, threshold=threshold, split=split, examples=len(per_example))
     diagnosis["latent_use"] = {"shuffled": use._asdict()}
     diagnosis["estimators"] |= {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecli.diagnosis import conclude
+from vaecli.diagnosis.mode import evaluation_mode
 from vaecli.diagnosis.rate import Encoded, figures
 from vaecli.models.posterior import StandardNormal
 
@@ -28,17 +29,11 @@ def diagnose_collapse(
     threshold: nats of mean KL above which a dimension is active.
 
     Returns the flat keys of diagnosis.json without those that need a decoder (elbo, distortion).
-    Raises ValueError for an empty loader or an `encode` that does not return two (B, Z) tensors.
+    Raises ValueError for an empty loader, and for an `encode` that does not return two finite
+    (B, Z) tensors.
     """
-    modules = isinstance(model, torch.nn.Module)
-    was_training = model.training if modules else False
-    if modules:
-        model.eval()
-    try:
+    with evaluation_mode(model):
         encoded, notes = _encode_all(model, data_loader, torch.device(device))
-    finally:
-        if modules:
-            model.train(was_training)
     found = figures(encoded, threshold=threshold)
     diagnosis = conclude(found, threshold=threshold, split="given", examples=len(encoded.mu))
     diagnosis["warnings"] += notes
@@ -55,11 +50,12 @@ def _encode_all(model: Any, loader: Iterable, device: torch.device) -> tuple[Enc
         if not flatten:
             try:
                 found = model.encode(x)
-            except (RuntimeError, ValueError):
+            except (RuntimeError, ValueError) as error:
                 if rows or x.ndim <= 2:
                     raise
+                found = _flattened(model, x, error)
                 flatten = True
-        if flatten:
+        else:
             found = model.encode(x.flatten(1))
         mu, logvar = _checked(found, len(x))
         rows.append((mu, logvar, prior.kl_per_dim(mu, logvar)))
@@ -70,11 +66,22 @@ def _encode_all(model: Any, loader: Iterable, device: torch.device) -> tuple[Enc
     return Encoded(mu, logvar, kl_per_dim, None, "given"), notes if flatten else []
 
 
+def _flattened(model: Any, x: Tensor, error: Exception) -> Any:
+    try:
+        return model.encode(x.flatten(1))
+    except (RuntimeError, ValueError):
+        raise error from None  # what was wrong was not the shape
+
+
 def _checked(found: Any, n: int) -> tuple[Tensor, Tensor]:
-    shapes = [tuple(getattr(part, "shape", ())) for part in found] if len(found) == 2 else []
+    pair = isinstance(found, tuple | list) and len(found) == 2
+    shapes = [tuple(getattr(part, "shape", ())) for part in found] if pair else []
     if len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][0] != n:
         raise ValueError(
             f"encode(x) must return (mu, logvar), each of shape (batch, latent); got {shapes}"
         )
-    mu, logvar = found
-    return mu.float(), logvar.float()
+    mu, logvar = (part.float() for part in found)
+    sound = (mu.isfinite() & logvar.isfinite()).all(1)
+    if not sound.all():
+        raise ValueError(f"encode(x) is not finite for {int((~sound).sum())} of {n} examples")
+    return mu, logvar

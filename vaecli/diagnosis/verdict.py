@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 # Below this rate (nats) there is hardly a code to speak of, used or not.
 LITTLE_RATE = 0.1
 # Many dimensions can each pass the threshold of 0.01 nats and still add up to less than log 2, one
@@ -74,35 +76,34 @@ def verdict(diagnosis: dict) -> list[str]:
     return lines
 
 
-def next_commands(diagnosis: dict, overrides: list[str]) -> list[tuple[str, str]]:
-    """What to try next: (command, reason) pairs that change one thing of this run."""
+def next_commands(
+    diagnosis: dict, overrides: list[str], *, beta: float, in_use: set[str]
+) -> list[tuple[str, str]]:
+    """What to try next: (command, reason) pairs that change one thing of this run.
+
+    beta: the run's target. in_use: its choices as overrides, e.g. {"decoder=large"}, which are not
+    proposed again.
+    """
     if diagnosis["status"] == "HEALTHY" and not diagnosis["warnings"]:
-        return [
-            (_command(overrides, "schedule.beta=10"), "press on the code and see what survives"),
-            (_command(overrides, "decoder=large"), "a stronger decoder needs z less"),
+        tries = [
+            (f"schedule.beta={10 * beta or 1:g}", "press on the code and see what survives"),
+            ("decoder=large", "a stronger decoder needs z less"),
         ]
-    tries = [
-        ("strategy=free_bits", "a part of the KL costs nothing, so no dimension has to die"),
-        ("schedule=cyclical", "let the encoder learn before the KL presses, again and again"),
-        ("decoder=small", "a decoder that cannot do without z"),
-        ("strategy=aggressive", "train the encoder to its optimum before each decoder step"),
-    ]
-    if _value(overrides, "schedule.beta", 1.0) > 1:
-        tries.insert(0, ("schedule.beta=1", "beta above 1 pays for collapse"))
-    return [(_command(overrides, t), why) for t, why in tries if t not in overrides][:3]
+    else:
+        tries = [
+            ("strategy=free_bits", "a part of the KL costs nothing, so no dimension has to die"),
+            ("schedule=cyclical", "let the encoder learn before the KL presses, repeatedly"),
+            ("decoder=small", "a decoder that cannot do without z"),
+            ("strategy=aggressive", "train the encoder to its optimum before each decoder step"),
+        ]
+        if beta > 1:
+            tries.insert(0, ("schedule.beta=1", "beta above 1 pays for collapse"))
+    return [(_command(overrides, t), why) for t, why in tries if t not in in_use][:3]
 
 
 def _rise(diagnosis: dict) -> float | None:
     found = diagnosis.get("latent_use", {}).get("shuffled")
     return None if found is None else found["value"]
-
-
-def _value(overrides: list[str], key: str, default: float) -> float:
-    for override in reversed(overrides):
-        name, _, value = override.partition("=")
-        if name == key:
-            return float(value)
-    return default
 
 
 def _command(overrides: list[str], change: str) -> str:
@@ -111,4 +112,4 @@ def _command(overrides: list[str], change: str) -> str:
     # A strategy's or schedule's own keys do not exist under another one.
     if key in ("strategy", "schedule"):
         kept = [o for o in kept if not o.startswith(f"{key}.") or o.startswith("schedule.beta=")]
-    return " ".join(["vae-train", *kept, change])
+    return shlex.join(["vae-train", *kept, change])

@@ -6,6 +6,7 @@ All but the bar are also lines of train.log.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -118,5 +119,8 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
 
 class _AroundTheBar(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        try:
+            tqdm.write(self.format(record), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `vae-train | head`: nobody reads on, the run goes on
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

@@ -59,29 +59,19 @@ def comparison_csv(runs: list[dict[str, Any]]) -> str:
 def comparison_table(runs: list[dict[str, Any]]) -> str:
     """The same for a terminal."""
     keys = swept_keys(runs)
-    shown = [f for f in FIGURES if any(run.get(f) is not None for run in runs)]
-    header = [*keys, *(SHORT.get(f, f) for f in shown)]
-    rows = []
+    shown = [f for f in FIGURES if f == "status" or any(run.get(f) is not None for run in runs)]
+    rows = [[*keys, *(SHORT.get(f, f) for f in shown)]]
     for run in runs:
-        row = [str(_settings(run).get(key, "")) for key in keys]
-        if run["run_state"] == "done":
-            row += [_format(run.get(figure), FIGURES[figure]) for figure in shown]
-        else:
-            row += [f"{run['run_state']}: {run.get('reason', '')}"[:60]]
-        rows.append(row)
-    widths = [
-        max(len(row[i]) for row in [header, *(r for r in rows if len(r) == len(header))])
-        for i in range(len(header))
-    ]
-    widths = [
-        max(width, *(len(row[i]) for row in rows)) if i < len(keys) else width
-        for i, width in enumerate(widths)
-    ]
+        cells = [_format(run.get(figure), FIGURES[figure]) for figure in shown]
+        if run["run_state"] != "done":  # in place of the status
+            cells[0] = f"{run['run_state']} {run.get('reason') or ''}".strip()[:60]
+        rows.append([str(_settings(run).get(key, "")) for key in keys] + cells)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for row in [header, *rows]:
+    for row in rows:
         cells = [
             cell.ljust(width) if i <= len(keys) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "-" * max(map(len, lines)))

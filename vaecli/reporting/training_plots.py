@@ -197,11 +197,15 @@ def rate_distortion(history: list[dict]) -> Figure:
 
 
 def collapse_row(history: list[dict]) -> int | None:
-    """Index of the first of three evaluations in a row with no active dimension and beta > 0."""
+    """Index of the evaluation at which a collapse is noticed.
+
+    The third in a row, not counting the untrained start, with no active dimension and beta > 0.
+    """
     dead = (column(history, "active_dimensions") == 0) & (column(history, "beta") > 0)
+    dead &= column(history, "step") > 0
     for first in range(len(history) - EVALUATIONS_TO_COLLAPSE + 1):
         if dead[first : first + EVALUATIONS_TO_COLLAPSE].all():
-            return first
+            return first + EVALUATIONS_TO_COLLAPSE - 1
     return None
 
 

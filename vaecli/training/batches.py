@@ -20,6 +20,7 @@ class Batches:
 
     def __init__(self, data: Data, batch_size: int, seed: int):
         self.n = len(data.train.x)
+        self.device = data.train.x.device
         self.batch_size = batch_size
         self.per_epoch = self.n // batch_size
         self.seed = seed
@@ -42,16 +43,18 @@ class Batches:
 
     def state_dict(self) -> dict:
         """The position, in plain types."""
-        held = None if self.held is None else self.held.clone()
+        held = None if self.held is None else self.held.cpu().clone()
         return {"taken": self.taken, "held": held, "random": self.random.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
         """Go to the position that `state_dict` returned."""
-        self.taken, self.held = state["taken"], state["held"]
+        self.taken = state["taken"]
+        self.held = None if state["held"] is None else state["held"].to(self.device)
         self.random.set_state(state["random"])
 
     def _order(self, epoch: int) -> Tensor:
         if self._epoch is None or self._epoch[0] != epoch:
             order = torch.randperm(self.n, generator=generator(self.seed, "order", index=epoch))
-            self._epoch = (epoch, order)
+            # Moved once an epoch: a copy for each batch would make the host wait for the device.
+            self._epoch = (epoch, order.to(self.device))
         return self._epoch[1]

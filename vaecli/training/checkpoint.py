@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +35,12 @@ def load(path: Path) -> dict[str, Any]:
         raise UsageError(
             "checkpoint", path, "there is no such file", "name a run that wrote a checkpoint"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "unreadable"
+    except Exception as error:  # of a damaged file torch.load raises nearly anything
         raise UsageError(
-            "checkpoint", path, f"is no checkpoint of vaecli ({reason})", "use another one"
+            "checkpoint",
+            path,
+            "is no checkpoint of vaecli, or is damaged",
+            "use another one, or start the run anew",
         ) from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:

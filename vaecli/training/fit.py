@@ -16,7 +16,7 @@ from vaecli.diagnosis.rate import Encoded, evaluate
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.schedules.base import Schedule
 from vaecli.objectives.strategies.base import Strategy, Update
-from vaecli.randomness import generator
+from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
 from vaecli.training.batches import Batches
 from vaecli.training.meter import Diverged, Meter
@@ -94,6 +94,7 @@ class Fit:
         self.state = objective.init_state()
         self.progress = Progress()
         self.moving: Update | None = None
+        self.restarted_streams = False  # resumed on another kind of device
         self.meter = Meter(trainer.batch_size)
 
     # ------------------------------------------------------------------ the loop
@@ -274,9 +275,14 @@ class Fit:
         self.scaler.load_state_dict(state["scaler"])
         self.state = dict(state["strategies"])
         self.batches.load_state_dict(state["batches"])
-        self.noise.set_state(state["noise"])
-        self.binarisation.set_state(state["binarisation"])
         self.progress = Progress(**state["progress"])
+        for purpose in ("noise", "binarisation"):
+            stream: torch.Generator = getattr(self, purpose)
+            try:
+                stream.set_state(state[purpose])
+            except RuntimeError:  # made on another kind of device
+                stream.manual_seed(derive(self.seed, purpose, index=1 + self.progress.step))
+                self.restarted_streams = True
         self.meter.load_state_dict(state["meter"])
 
     def _save(self, name: str) -> None:

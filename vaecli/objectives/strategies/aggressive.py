@@ -26,7 +26,7 @@ class Aggressive(Strategy):
     and they end as soon as it has risen. The decoder then moves alone, on the outer batch.
 
     After each epoch the mutual information I_q(x; z) of the validation split is estimated. Once it
-    has failed `aggressive_patience` times, in all, to exceed its best, training goes on as plain
+    has fallen below its best `aggressive_patience` times in all, training goes on as plain
     VAE training. The authors' images: 5; text: 1. An epoch of it costs 10 to 30 plain ones.
     """
 
@@ -37,13 +37,14 @@ class Aggressive(Strategy):
     aggressive_patience: int = 5
 
     def validate(self) -> None:
-        """All three are at least 1."""
-        for key in ("aggressive_max_updates", "aggressive_window", "aggressive_patience"):
+        """All three are at least 1, and there is room for an encoder update."""
+        least = {"aggressive_max_updates": 2, "aggressive_window": 1, "aggressive_patience": 1}
+        for key, smallest in least.items():
             require(
-                getattr(self, key) >= 1,
+                getattr(self, key) >= smallest,
                 f"strategy.{key}",
                 getattr(self, key),
-                "must be at least 1",
+                f"must be at least {smallest}",
                 "He et al. use 100 updates, windows of 10 and a patience of 5 for images",
             )
 

@@ -1,0 +1,110 @@
+"""A continuation that cannot be made leaves the run as it was; signals reach every phase."""
+
+import json
+import signal
+
+import pytest
+import torch
+
+from vaecli import load_run
+from vaecli.errors import UsageError
+
+QUICK = ("trainer.epochs=1", "diagnosis=quick")
+
+
+def break_checkpoint_format(run):
+    torch.save({"format": 1}, run / "checkpoints" / "last.pt")
+
+
+def break_checkpoint_content(run):
+    (run / "checkpoints" / "last.pt").write_bytes(b"junk")
+
+
+def break_checkpoint_shapes(run):
+    content = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    content["model"]["output_bias"] = torch.zeros(3)
+    torch.save(content, run / "checkpoints" / "last.pt")
+
+
+def break_config_missing(run):
+    (run / "config.resolved.yaml").unlink()
+
+
+def break_config_yaml(run):
+    (run / "config.resolved.yaml").write_text("a: [")
+
+
+def break_config_kind(run):
+    (run / "config.resolved.yaml").write_text("- 1\n- 2\n")
+
+
+BREAKS = [v for k, v in sorted(globals().items()) if k.startswith("break_")]
+
+
+@pytest.mark.parametrize("damage", BREAKS)
+def test_a_refused_continuation_leaves_summary_and_metrics_as_they_were(train, damage):
+    ran = train(*QUICK)
+    before = ran.json("summary.json"), ran.rows
+    damage(ran.directory)
+    refused = train("resume=run", "trainer.epochs=2")
+    assert refused.code == 2, refused.out
+    assert len(refused.err.strip().splitlines()) <= 3
+    assert "Traceback" not in refused.err + refused.out
+    assert (ran.json("summary.json"), ran.rows) == before
+
+
+@pytest.mark.parametrize(
+    "text", ["model: null\n", "extend: [[a]]\n", "seed: 0\n", "likelihood: {name: [x]}\n", "a: ["]
+)
+def test_load_run_refuses_a_foreign_config_by_name(train, text):
+    ran = train(*QUICK)
+    (ran.directory / "config.resolved.yaml").write_text(text)
+    with pytest.raises(UsageError):
+        load_run(ran.directory)
+
+
+def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(train):
+    ran = train(*QUICK)
+    last = ran.directory / "checkpoints" / "last.pt"
+    content = torch.load(last, weights_only=True)
+    for purpose in ("noise", "binarisation"):
+        content[purpose] = torch.zeros(16, dtype=torch.uint8)  # a CUDA generator's state
+    torch.save(content, last)
+    resumed = train("resume=run", "trainer.epochs=2")
+    assert resumed.code == 0
+    assert "another kind of device" in resumed.out
+    assert [row["epoch"] for row in resumed.rows] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_diagnosis_ends_the_sweep(train, tmp_path, monkeypatch, number, code):
+    import vaecli.run
+
+    original = vaecli.run.report
+
+    def report_and_be_interrupted(*args, **kwargs):
+        signal.raise_signal(number)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(vaecli.run, "report", report_and_be_interrupted)
+    ran = train(
+        "-m", "schedule.beta=1,2", *QUICK, f"hydra.sweep.dir={tmp_path}/sweep", directory=None
+    )
+    assert ran.code == code
+    first = json.loads((tmp_path / "sweep/0_schedule.beta=1/summary.json").read_text())
+    assert first["run_state"] == "interrupted"
+    assert not (tmp_path / "sweep/1_schedule.beta=2").exists()
+    assert "interrupted" in ran.out.split("schedule.beta")[-1]  # the table says so
+
+
+def test_an_override_that_is_an_interpolation_is_no_trouble_at_the_end(train):
+    assert train(*QUICK, "schedule.beta=${seed}", "seed=2").code == 0
+
+
+def test_a_refused_run_leaves_the_users_empty_directories(train, tmp_path, monkeypatch):
+    (tmp_path / "mine" / "keep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine" / "keep")
+    for where in ((), (f"hydra.run.dir={tmp_path}/mine/keep/run",)):
+        assert train("trainer.lr=-1", *where, directory=None).code == 2
+        assert (tmp_path / "mine" / "keep").is_dir()
+        assert not any((tmp_path / "mine" / "keep").iterdir())

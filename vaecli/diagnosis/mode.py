@@ -1,0 +1,27 @@
+"""Evaluation mode for the length of a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+
+@contextmanager
+def evaluation_mode(model: Any) -> Iterator[None]:
+    """Put `model` into evaluation mode, then every module of it back into its own mode.
+
+    A frozen batch normalisation inside a model in training is in evaluation mode already, and must
+    be so afterwards. What is no torch module is left as it is.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    before = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, training in zip(modules, before, strict=True):
+            module.training = training

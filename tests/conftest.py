@@ -1,7 +1,6 @@
-"""Shared by all tests: one thread each, vae-train in this process, where the real data is."""
+"""Shared by all tests: one thread each, vae-train in this process."""
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ import torch
 from vaecli.train import _main
 
 torch.set_num_threads(1)  # two workers share two cores
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class Ran(NamedTuple):
@@ -43,15 +41,6 @@ def train(tmp_path, capsys, monkeypatch):
         return Ran(code, captured.out, captured.err, path)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def real_data():
-    """The folder with the real MNIST, from VAECLI_TEST_DATA or ../shared/data."""
-    folder = Path(os.environ.get("VAECLI_TEST_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "MNIST" / "raw").is_dir():
-        pytest.skip(f"no MNIST at {folder}; set VAECLI_TEST_DATA")
-    return folder
 
 
 # Two updates and the figures only: enough to go through every room of the house.

@@ -9,27 +9,12 @@ import numpy as np
 import torch
 
 from vaecli.data.base import Split
-from vaecli.data.downloaded import DownloadedSet
+from vaecli.data.checksummed import ChecksummedSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar10(DownloadedSet):
+class Cifar10(ChecksummedSet):
     """CIFAR-10 in <root>/cifar-10-batches-py, unpickled only if torchvision's MD5 sums hold."""
-
-    def validate(self) -> None:
-        """Raise UsageError for keys outside their range, or binarisation."""
-        super().validate()
-        self.require_binarisable(3)
-
-    def missing(self) -> Path | None:
-        """The first file that is needed and not there, or None."""
-        return next((path for path, _ in self._sums() if not path.is_file()), None)
-
-    def damaged(self) -> Path | None:
-        """The first file whose MD5 sum is wrong."""
-        from torchvision.datasets.utils import check_integrity
-
-        return next((path for path, md5 in self._sums() if not check_integrity(path, md5)), None)
 
     def fetch(self) -> None:
         """Download through torchvision, which checks MD5 sums."""
@@ -52,7 +37,8 @@ class Cifar10(DownloadedSet):
         x = np.ascontiguousarray(part.data.transpose(0, 3, 1, 2))  # (N, 32, 32, 3) before
         return Split(torch.from_numpy(x), torch.tensor(part.targets, dtype=torch.int64))
 
-    def _sums(self) -> list[tuple[Path, str]]:
+    def sums(self) -> list[tuple[Path, str]]:
+        """Every file that is needed, with its MD5 sum."""
         from torchvision.datasets import CIFAR10
 
         listed = [*CIFAR10.train_list, *CIFAR10.test_list]

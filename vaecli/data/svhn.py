@@ -9,29 +9,14 @@ import numpy as np
 import torch
 
 from vaecli.data.base import Split
-from vaecli.data.downloaded import DownloadedSet
+from vaecli.data.checksummed import ChecksummedSet
 
 PARTS = ("train", "test")  # without `extra`, which is of easier images
 
 
 @dataclass(frozen=True, kw_only=True)
-class Svhn(DownloadedSet):
+class Svhn(ChecksummedSet):
     """SVHN as <root>/train_32x32.mat and test_32x32.mat, where torchvision puts them."""
-
-    def validate(self) -> None:
-        """Raise UsageError for keys outside their range, or binarisation."""
-        super().validate()
-        self.require_binarisable(3)
-
-    def missing(self) -> Path | None:
-        """The first file that is needed and not there, or None."""
-        return next((path for path, _ in self._sums() if not path.is_file()), None)
-
-    def damaged(self) -> Path | None:
-        """The first file whose MD5 sum is wrong."""
-        from torchvision.datasets.utils import check_integrity
-
-        return next((path for path, md5 in self._sums() if not check_integrity(path, md5)), None)
 
     def fetch(self) -> None:
         """Download through torchvision, which checks MD5 sums."""
@@ -54,7 +39,8 @@ class Svhn(DownloadedSet):
         x = np.ascontiguousarray(loaded.data)  # (N, 3, 32, 32), a view of (32, 32, 3, N)
         return Split(torch.from_numpy(x), torch.from_numpy(loaded.labels))
 
-    def _sums(self) -> list[tuple[Path, str]]:
+    def sums(self) -> list[tuple[Path, str]]:
+        """Every file that is needed, with its MD5 sum."""
         from torchvision.datasets import SVHN
 
         listed = [SVHN.split_list[part] for part in PARTS]

@@ -52,6 +52,7 @@ def _main(arguments: list[str]) -> int:
         print(f"vae-train: {told}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
+        _leave_nothing(jobs, before)
         return 130
 
 
@@ -213,8 +214,8 @@ def _leave_nothing(jobs: list[Job], before: set[Path]) -> None:
         directory = directory.absolute()
         if not directory.exists():
             directory = directory.parent
-        if directory.exists() and directory not in before:
-            (directory / "multirun.yaml").unlink(missing_ok=True)  # Hydra's, of a sweep
+        if directory not in before and [p.name for p in directory.glob("*")] == ["multirun.yaml"]:
+            (directory / "multirun.yaml").unlink()  # Hydra's, of a sweep of which nothing ran
         remove_empty(directory, keep=before)
 
 

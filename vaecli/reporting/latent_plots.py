@@ -71,7 +71,7 @@ def kl_per_dim(diagnosis: dict) -> Figure:
     return drawn
 
 
-def latent_variance(mu: Tensor, logvar: Tensor, *, threshold: float = 0.01) -> Figure:
+def latent_variance(mu: Tensor, logvar: Tensor) -> Figure:
     """Var_x[mu_j] and E_x[sigma_j^2] stacked, per dimension sorted by KL; mu, logvar (N, Z)."""
     drawn, axes = figure(4.0)
     titled(

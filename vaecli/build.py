@@ -6,12 +6,11 @@ import torch
 
 from vaecli.config import Config
 from vaecli.data.base import Data
+from vaecli.data.statistics import pixel_statistics
 from vaecli.errors import require
 from vaecli.models.vae import VAE
 from vaecli.objectives.objective import Objective
 from vaecli.randomness import derive
-
-STATISTICS_CHUNK = 2000  # images converted to float at once
 
 
 def check(config: Config, data: Data) -> None:
@@ -47,20 +46,3 @@ def build(config: Config, data: Data) -> Objective:
         )
         objective = Objective(vae, config.strategies)
     return objective.to(data.device)
-
-
-def pixel_statistics(data: Data) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and population variance of each pixel over the training split, (C, H, W) each.
-
-    Of a dynamically binarised set: those of the binary pixels.
-    """
-    n = len(data.train.x)
-    total = torch.zeros(data.shape, dtype=torch.float64)
-    squares = torch.zeros(data.shape, dtype=torch.float64)
-    for index in torch.arange(n).split(STATISTICS_CHUNK):
-        x = data.batch(data.train, index).cpu().double()
-        total += x.sum(0)
-        squares += x.square().sum(0)
-    mean = total / n
-    variance = mean * (1 - mean) if data.dynamic else (squares / n - mean.square()).clamp(min=0)
-    return mean.float(), variance.float()

@@ -44,12 +44,7 @@ def report(
     """Diagnose `vae` and write everything that a finished run leaves; returns the diagnosis."""
     settings = config.diagnosis
     diagnosis, encoded = diagnose(
-        vae,
-        data,
-        split=settings.split.value,
-        threshold=settings.threshold,
-        samples=settings.samples,
-        seed=config.seed,
+        vae, data, settings, seed=config.seed, beta=config.schedule.beta
     )
     diagnosis["verdict"] = verdict.verdict(diagnosis)
     diagnosis["next_commands"] = verdict.next_commands(
@@ -57,7 +52,7 @@ def report(
     )
     directory.write_json("diagnosis.json", diagnosis)
     directory.update_summary(
-        shuffle_rise=diagnosis["latent_use"]["shuffled"]["value"],
+        shuffle_rise=diagnosis["latent_use"]["shuffled"].value,
         **{key: diagnosis[key] for key in SUMMARISED},
     )
     history = directory.rows()

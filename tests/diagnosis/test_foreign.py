@@ -18,7 +18,7 @@ class Foreign(nn.Module):
 
     def encode(self, x):
         mu = torch.zeros(len(x), 4)
-        mu[:, 0] = self.drop(x @ torch.ones(16, 1))[:, 0]
+        mu[:, 0] = self.drop(x @ torch.ones(16, 1) / 4)[:, 0]
         return mu, torch.zeros(len(x), 4)
 
 
@@ -35,10 +35,10 @@ def test_a_foreign_model_gets_the_flat_keys_and_its_mode_back(images):
     assert found["active_dimensions"] == found["active_units"] == 1
     assert found["status"] == "PARTIAL COLLAPSE"  # 1 of 4
     assert found["examples"] == 60
-    expected = (images.flatten(1).sum(1) ** 2 / 2).mean().item()
+    expected = ((images.flatten(1).sum(1) / 4) ** 2 / 2).mean().item()
     assert found["kl_per_dim"] == pytest.approx([expected, 0, 0, 0], rel=1e-5)
     assert found["warnings"] == [
-        "encode rejected batches of shape (28, 1, 4, 4); they were flattened"
+        "encode rejected batches of shape (32, 1, 4, 4); they were flattened"
     ]
 
 

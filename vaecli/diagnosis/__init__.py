@@ -2,34 +2,118 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from vaecli.data.base import Data
-from vaecli.diagnosis import verdict
-from vaecli.diagnosis.latent_use import shuffled
+from vaecli.diagnosis import latent_use, verdict
+from vaecli.diagnosis.baseline import baseline
+from vaecli.diagnosis.collapse_curve import collapse_curve
+from vaecli.diagnosis.estimate import mean_of
+from vaecli.diagnosis.inference import refine
+from vaecli.diagnosis.information import information
+from vaecli.diagnosis.likelihood import importance_weighted
 from vaecli.diagnosis.mode import evaluation_mode
-from vaecli.diagnosis.rate import Encoded, evaluate
+from vaecli.diagnosis.probes import probes
+from vaecli.diagnosis.pruning import prune, pruning
+from vaecli.diagnosis.rate import Encoded, evaluate, figures, first_rows, mean_variance
+from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.models.vae import VAE
+
+REFINED = 128  # examples whose posteriors are optimised one by one
+REFINED_AUTOREGRESSIVE = 32
 
 
 def diagnose(
-    vae: VAE, data: Data, *, split: str, threshold: float, samples: int | None, seed: int
+    vae: VAE, data: Data, settings: DiagnosisConfig, *, seed: int, beta: float | None = None
 ) -> tuple[dict, Encoded]:
     """The content of diagnosis.json (README, "How to read a diagnosis") and the encoded split.
 
+    beta: what the model was trained with, where that is known; one warning depends on it.
     The model is put into evaluation mode for the pass and then back.
     """
+    split = settings.split.value
     with evaluation_mode(vae):
         found, encoded, per_example = evaluate(
-            vae, data, split, seed=seed, threshold=threshold, samples=samples
+            vae, data, split, seed=seed, threshold=settings.threshold, samples=settings.samples
         )
-        use = shuffled(vae, data, encoded, per_example, seed=seed)
-    diagnosis = conclude(found, threshold=threshold, split=split, examples=len(per_example))
-    diagnosis["latent_use"] = {"shuffled": use._asdict()}
-    diagnosis["estimators"] |= {
-        "distortion": "one z ~ q(z|x) per example",
-        "elbo": "-(distortion + rate)",
+        diagnosis = describe(encoded, settings, seed=seed)
+        diagnosis |= {key: found[key] for key in ("distortion", "elbo")}
+        diagnosis["estimators"] |= {
+            "distortion": "one z ~ q(z|x) per example",
+            "elbo": "-(distortion + rate)",
+        }
+        diagnosis["standard_errors"] |= _errors(encoded, per_example)
+        diagnosis |= _groups(vae, data, encoded, per_example, settings, seed)
+    diagnosis |= probes_of(encoded, settings, seed=seed)
+    return judged(diagnosis, beta=beta), encoded
+
+
+def describe(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
+    """What q(z|x) alone tells, of any model: the flat keys without a decoder's, and two groups."""
+    found = figures(encoded, threshold=settings.threshold)
+    n = len(encoded.mu)
+    made = conclude(found, threshold=settings.threshold, split=encoded.split, examples=n)
+    made["mu_variance_per_dim"] = mean_variance(encoded).tolist()
+    made["standard_errors"] = {"rate": _error(encoded.kl_per_dim.sum(1))}
+    if n > 1:
+        made["information"] = information(encoded, seed=seed, most=settings.aggregate)
+    made["collapse_curve"] = collapse_curve(encoded, threshold=settings.threshold)
+    return made
+
+
+def judged(diagnosis: dict, *, beta: float | None) -> dict:
+    """`diagnosis` with the patterns found in it: diseases as `warnings`, the rest as `notes`."""
+    found = verdict.findings(diagnosis, beta=beta)
+    diagnosis["patterns"] = [finding.pattern for finding in found]
+    for key, disease in (("warnings", True), ("notes", False)):
+        words = [f"{f.pattern}: {f.evidence}" for f in found if f.disease is disease]
+        diagnosis[key] = diagnosis.get(key, []) + words
+    return diagnosis
+
+
+def probes_of(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
+    """The group `latent_space`, or nothing where there are no labels to probe for."""
+    found = probes(encoded, seed=seed) if settings.probes else {}
+    return {"latent_space": found} if found else {}
+
+
+def _groups(
+    vae: VAE,
+    data: Data,
+    encoded: Encoded,
+    per_example: Tensor,
+    settings: DiagnosisConfig,
+    seed: int,
+) -> dict:
+    """The groups that need the decoder."""
+    few = settings.autoregressive_examples if vae.autoregressive else len(per_example)
+    use = {"shuffled": latent_use.shuffled(vae, data, encoded, per_example, seed=seed)}
+    use |= latent_use.replaced(vae, data, encoded, per_example, seed=seed)
+    if settings.ablation:
+        most = min(settings.ablation, few)
+        use |= latent_use.ablation(vae, data, encoded, per_example, most=most, seed=seed)
+    neg_elbo = per_example + encoded.kl_per_dim.sum(1)
+    groups = {
+        "latent_use": use,
+        "pruning": pruning(vae, data, encoded, neg_elbo, seed=seed),
     }
-    diagnosis["warnings"] += verdict.warnings(diagnosis)
-    return diagnosis, encoded
+    if settings.importance_samples:
+        part = first_rows(encoded, few)
+        K = settings.importance_samples
+        groups["likelihood"] = importance_weighted(vae, data, part, samples=K, seed=seed)
+        if groups["pruning"]["dead_units"]:
+            again = importance_weighted(vae, data, prune(part), samples=K, seed=seed)
+            groups["pruning"]["importance_weighted"] = again["importance_weighted"]
+    alone = baseline(vae, data, encoded.split, neg_elbo, steps=settings.baseline_steps, seed=seed)
+    if alone is not None:
+        groups["baseline"] = alone
+    if settings.refine_steps:
+        most = REFINED_AUTOREGRESSIVE if vae.autoregressive else REFINED
+        groups["inference"], _ = refine(
+            vae, data, encoded, most=most, steps=settings.refine_steps, seed=seed
+        )
+    return groups
 
 
 def conclude(found: dict, *, threshold: float, split: str, examples: int) -> dict:
@@ -47,6 +131,16 @@ def conclude(found: dict, *, threshold: float, split: str, examples: int) -> dic
             "active_dimensions": f"mean KL_j > {threshold:g} nats",
             "active_units": "Var_x[mu_j] > 0.01, population variance (Burda et al. 2016)",
             "mu_variance": "mean over dimensions of Var_x[mu_j]",
+            "mean_offset_kl": "1/2 sum_j (E_x mu_j)^2",
         },
         "warnings": [],
     }
+
+
+def _errors(encoded: Encoded, per_example: Tensor) -> dict[str, float | None]:
+    rate = encoded.kl_per_dim.sum(1)
+    return {"distortion": _error(per_example), "elbo": _error(per_example + rate)}
+
+
+def _error(values: torch.Tensor) -> float | None:
+    return mean_of(values, "", "").standard_error

@@ -1,6 +1,6 @@
-"""The same diagnosis for any model that has `encode(x) -> (mu, logvar)`."""
+"""The same diagnosis for models that were made elsewhere."""
 
-# N examples, B batch, Z latent
+# B batch, K samples, Z latent, C channels, H height, W width
 
 from __future__ import annotations
 
@@ -8,12 +8,67 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaecli.diagnosis import conclude
+from vaecli.diagnosis import describe, judged
 from vaecli.diagnosis.mode import evaluation_mode
-from vaecli.diagnosis.rate import Encoded, figures
+from vaecli.diagnosis.rate import Encoded
+from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.models.posterior import StandardNormal
+
+
+class ForeignModel(nn.Module):
+    """Any model with `encode(x) -> (mu, logvar)`, as the diagnosis wants to see a VAE.
+
+    q(z|x) = N(mu, diag exp(logvar)), each (B, Z), and the prior is N(0, I). If the model also has
+    `log_px(x, z)`, log p(x|z) in nats summed over pixels, x (B, C, H, W), z (B, Z) -> (B,), all
+    figures that need a decoder are measured too.
+
+    notes: what had to be done to the batches.
+    """
+
+    def __init__(self, model: Any, shape: tuple[int, ...] | None = None):
+        super().__init__()
+        self.model = model
+        self.prior = StandardNormal()
+        self.shape = shape
+        self.likelihood = None
+        self.autoregressive = False
+        self.flatten: bool | None = None  # not known before the first batch
+        self.notes: list[str] = []
+
+    @property
+    def decodes(self) -> bool:
+        """Whether log p(x|z) can be had."""
+        return callable(getattr(self.model, "log_px", None))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's answer, checked; x is flattened if the first batch was rejected as it is.
+
+        Raises ValueError for an answer that is no pair of finite (B, Z) tensors.
+        """
+        if self.flatten is None:
+            self.flatten, found = _first_answer(self.model, x)
+            if self.flatten:
+                shape = tuple(x.shape)
+                self.notes.append(f"encode rejected batches of shape {shape}; they were flattened")
+        else:
+            found = self.model.encode(x.flatten(1) if self.flatten else x)
+        return _checked(found, len(x))
+
+    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        """Log p(x|z): x (B, ...), z (K, B, Z) -> (K, B)."""
+        K, B, Z = z.shape
+        repeated = x.expand(K, *x.shape).flatten(0, 1)  # (K*B, ...)
+        if self.flatten:
+            repeated = repeated.flatten(1)
+        found = self.model.log_px(repeated, z.reshape(K * B, Z))
+        if getattr(found, "shape", None) != (K * B,):
+            raise ValueError(
+                f"log_px(x, z) must return one number per example, of shape ({K * B},); got "
+                f"{tuple(getattr(found, 'shape', ()))}"
+            )
+        return found.float().reshape(K, B)
 
 
 @torch.no_grad()
@@ -28,49 +83,42 @@ def diagnose_collapse(
         `encode` rejects their shape they are flattened to (B, -1), and `warnings` says so.
     threshold: nats of mean KL above which a dimension is active.
 
-    Returns the flat keys of diagnosis.json without those that need a decoder (elbo, distortion).
+    Returns diagnosis.json without what needs a decoder (elbo, distortion, use of z, likelihood):
+    the flat keys, `information` and `collapse_curve`.
     Raises ValueError for an empty loader, and for an `encode` that does not return two finite
     (B, Z) tensors.
     """
+    foreign = ForeignModel(model)
     with evaluation_mode(model):
-        encoded, notes = _encode_all(model, data_loader, torch.device(device))
-    found = figures(encoded, threshold=threshold)
-    diagnosis = conclude(found, threshold=threshold, split="given", examples=len(encoded.mu))
-    diagnosis["warnings"] += notes
-    return diagnosis
+        encoded = _encode_all(foreign, data_loader, torch.device(device))
+    diagnosis = describe(encoded, DiagnosisConfig(threshold=threshold), seed=0)
+    diagnosis["warnings"] += foreign.notes
+    return judged(diagnosis, beta=None)
 
 
-def _encode_all(model: Any, loader: Iterable, device: torch.device) -> tuple[Encoded, list[str]]:
+def _encode_all(model: ForeignModel, loader: Iterable, device: torch.device) -> Encoded:
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
-    flatten = False
-    prior = StandardNormal()
     for batch in loader:
         x = batch[0] if isinstance(batch, list | tuple) else batch
-        x = x.to(device)
-        if not flatten:
-            try:
-                found = model.encode(x)
-            except (RuntimeError, ValueError) as error:
-                if rows or x.ndim <= 2:
-                    raise
-                found = _flattened(model, x, error)
-                flatten = True
-        else:
-            found = model.encode(x.flatten(1))
-        mu, logvar = _checked(found, len(x))
-        rows.append((mu, logvar, prior.kl_per_dim(mu, logvar)))
+        mu, logvar = model.encode(x.to(device))
+        rows.append((mu, logvar, model.prior.kl_per_dim(mu, logvar)))
     if not rows:
         raise ValueError("data_loader yielded no batch")
     mu, logvar, kl_per_dim = (torch.cat(column).cpu() for column in zip(*rows, strict=True))
-    notes = [f"encode rejected batches of shape {tuple(x.shape)}; they were flattened"]
-    return Encoded(mu, logvar, kl_per_dim, None, "given"), notes if flatten else []
+    return Encoded(mu, logvar, kl_per_dim, None, "given")
 
 
-def _flattened(model: Any, x: Tensor, error: Exception) -> Any:
+def _first_answer(model: Any, x: Tensor) -> tuple[bool, Any]:
+    """Whether batches have to be flattened, and the answer to the first."""
     try:
-        return model.encode(x.flatten(1))
-    except (RuntimeError, ValueError):
-        raise error from None  # what was wrong was not the shape
+        return False, model.encode(x)
+    except (RuntimeError, ValueError) as error:
+        if x.ndim <= 2:
+            raise
+        try:
+            return True, model.encode(x.flatten(1))
+        except (RuntimeError, ValueError):
+            raise error from None  # what was wrong was not the shape
 
 
 def _checked(found: Any, n: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Does the decoder use z? What happens to the distortion when z is taken from another example."""
+"""Does the decoder use z? What happens to the distortion when z is tampered with."""
 
 # N examples, Z latent; nats per example
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaecli.data.base import Data
 from vaecli.diagnosis.estimate import Estimate, mean_of
-from vaecli.diagnosis.rate import Encoded, distortion, sample_codes
+from vaecli.diagnosis.rate import Encoded, distortion, first_rows, sample_codes
 from vaecli.models.vae import VAE
 from vaecli.randomness import generator
 
@@ -24,6 +24,52 @@ def shuffled(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, see
     z = sample_codes(encoded, seed)
     rise = distortion(vae, data, encoded.split, z[derangement(len(z), seed)]) - per_example
     return mean_of(rise, "one z per example, codes permuted without fixed points", encoded.split)
+
+
+def replaced(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int) -> dict:
+    """The rise of the distortion when z is drawn from the prior, and when it is zero.
+
+    A prior draw tells more of the aggregate posterior than shuffling does: codes the decoder never
+    saw. Zero is the code of a collapsed encoder's mean; a decoder may do well there by accident.
+    """
+    drawn = torch.randn(encoded.mu.shape, generator=generator(seed, "evaluation", index=4))
+    zero = torch.zeros_like(encoded.mu)
+    return {
+        name: mean_of(distortion(vae, data, encoded.split, z) - per_example, how, encoded.split)
+        for name, z, how in (
+            ("prior", drawn, "z ~ p(z) in place of q(z|x)"),
+            ("zeroed", zero, "z = 0 for every example"),
+        )
+    }
+
+
+def ablation(
+    vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, most: int, seed: int
+) -> dict:
+    """The rise of the distortion when one dimension alone comes from another example's code.
+
+    Over the first `most` examples. Permuting keeps the dimension's own distribution, so that a
+    dimension whose mean is constant counts nothing, however far from zero it lies.
+    rise_per_dim (Z,); ranking: the dimensions, most used first.
+    """
+    part = first_rows(encoded, most)
+    z = sample_codes(encoded, seed)[:most]  # (N, Z)
+    other = z[derangement(len(z), seed)]
+    rises = []
+    for j in range(z.shape[1]):
+        changed = z.clone()
+        changed[:, j] = other[:, j]
+        rise = distortion(vae, data, part.split, changed) - per_example[:most]
+        rises.append(rise.double().mean().item())
+    return {
+        "ablation": {
+            "estimator": "one dimension of z permuted across examples",
+            "split": part.split,
+            "n": len(z),
+        },
+        "rise_per_dim": rises,
+        "ranking": sorted(range(len(rises)), key=lambda j: -rises[j]),
+    }
 
 
 def derangement(n: int, seed: int) -> Tensor:

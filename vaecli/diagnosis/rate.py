@@ -26,6 +26,11 @@ class Encoded(NamedTuple):
     split: str
 
 
+def first_rows(encoded: Encoded, n: int) -> Encoded:
+    """The first n examples (all, if there are fewer)."""
+    return Encoded(*(None if part is None else part[:n] for part in encoded[:4]), encoded.split)
+
+
 def batches(n: int) -> list[Tensor]:
     """The indices 0..n-1 in order, in chunks that fit a forward pass."""
     return list(torch.arange(n).split(BATCH))
@@ -43,7 +48,7 @@ def encode(vae: VAE, data: Data, split: str, *, samples: int | None = None) -> E
     n = first(part, samples)
     rows = []
     for index in batches(n):
-        mu, logvar = vae.encode(_examples(data, split, index))
+        mu, logvar = vae.encode(examples(data, split, index))
         rows.append((mu, logvar, vae.prior.kl_per_dim(mu, logvar)))
     mu, logvar, kl_per_dim = (torch.cat(column).float().cpu() for column in zip(*rows, strict=True))
     return Encoded(mu, logvar, kl_per_dim, None if part.y is None else part.y[:n].cpu(), split)
@@ -60,7 +65,7 @@ def distortion(vae: VAE, data: Data, split: str, z: Tensor) -> Tensor:
     """-log p(x|z) of the first N examples of the split, each with its row of z (N, Z): (N,)."""
     parts = []
     for index in batches(len(z)):
-        x = _examples(data, split, index)
+        x = examples(data, split, index)
         parts.append(-vae.log_px(x, z[index].to(x.device)[None])[0].float().cpu())
     return torch.cat(parts)
 
@@ -83,6 +88,7 @@ def figures(encoded: Encoded, *, threshold: float, variance_threshold: float = 0
         "kl_per_dim": kl.tolist(),
         "active_units": int((spread > variance_threshold).sum()),
         "mu_variance": spread.mean().item(),
+        "mean_offset_kl": 0.5 * encoded.mu.double().mean(0).square().sum().item(),
         "mean_logvar": encoded.logvar.double().mean().item(),
     }
 
@@ -104,7 +110,8 @@ def evaluate(
     return found, encoded, per_example
 
 
-def _examples(data: Data, split: str, index: Tensor) -> Tensor:
+def examples(data: Data, split: str, index: Tensor) -> Tensor:
+    """The examples at `index` of the split called `split`, (B, C, H, W) on the data's device."""
     # Validation and test images are binarised when loaded; the training split of a dynamically
     # binarised set is drawn here, the same draw for the same chunk every time.
     binarisation = None

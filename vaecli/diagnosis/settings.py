@@ -31,6 +31,13 @@ class DiagnosisConfig:
     checkpoint: Weights = Weights.last
     threshold: float = 0.01
     samples: int | None = None
+    aggregate: int = 10000
+    importance_samples: int = 100
+    ablation: int = 1000
+    refine_steps: int = 50
+    baseline_steps: int = 200
+    autoregressive_examples: int = 200
+    probes: bool = True
     plots: bool = True
     tsne_points: int = 1000
 
@@ -50,6 +57,17 @@ class DiagnosisConfig:
             "must be at least 10",
             "null uses the whole split",
         )
+        for key, least, example in (
+            ("aggregate", 2, "10000"),
+            ("importance_samples", 0, "100, or 0 to leave the likelihood out"),
+            ("ablation", 0, "1000, or 0 to leave it out"),
+            ("refine_steps", 0, "50, or 0 to leave it out"),
+            ("baseline_steps", 0, "200, or 0 to leave it out"),
+            ("autoregressive_examples", 10, "200"),
+        ):
+            value = getattr(self, key)
+            rule = f"must be at least {least}"
+            require(value >= least, f"diagnosis.{key}", value, rule, f"the default is {example}")
         require(
             self.tsne_points == 0 or self.tsne_points >= 50,
             "diagnosis.tsne_points",

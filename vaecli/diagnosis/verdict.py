@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 # Below this rate (nats) there is hardly a code to speak of, used or not.
 LITTLE_RATE = 0.1
 # Many dimensions can each pass the threshold of 0.01 nats and still add up to less than log 2, one
 # binary distinction.
 HARDLY_A_CODE = 0.69
+LAG = 0.5  # nats of ELBO that gradient steps on a posterior gain next to a collapsed encoder
+DEAD_INDEED = 0.1  # nats of ELBO that pruning dead units may cost at most
+WORTH = 1.0  # nats that a code must gain over the best model without one to be a good one
+
+
+class Finding(NamedTuple):
+    """A pattern in the figures that a single one of them would hide."""
+
+    pattern: str
+    evidence: str  # a sentence or two with the figures
+    disease: bool  # something to mend; else how to read a figure
 
 
 def status(active: int, total: int) -> str:
@@ -22,27 +35,16 @@ def status(active: int, total: int) -> str:
     return "HEALTHY"
 
 
-def warnings(diagnosis: dict) -> list[str]:
-    """Patterns in which a figure alone would mislead, each with its evidence."""
+def findings(diagnosis: dict, *, beta: float | None = None) -> list[Finding]:
+    """All patterns that `diagnosis` shows; groups that it lacks raise none.
+
+    beta: what the model was trained with, where that is known.
+    """
     found = []
-    rate, rise = diagnosis["rate"], _rise(diagnosis)
-    if rise is not None and rate > LITTLE_RATE and rise < 0.5 * rate:
-        found.append(
-            f"rate without use: KL is {rate:.2f} nats, yet giving each example another one's code "
-            f"raises the distortion by only {rise:.2f} nats. The decoder ignores most of what the "
-            "KL pays for; rate is not information."
-        )
-    if diagnosis["status"] == "HEALTHY" and rate < HARDLY_A_CODE:
-        found.append(
-            f"healthy by count only: all dimensions together carry {rate:.2f} nats, too little to "
-            "tell examples apart."
-        )
-    units, active = diagnosis["active_units"], diagnosis["active_dimensions"]
-    if active - units > 0.25 * diagnosis["total_dimensions"]:
-        found.append(
-            f"{active} dimensions have KL above the threshold, but the mean of only {units} moves "
-            "with x: the rest pay KL for a posterior that is the same for every input."
-        )
+    for pattern, evidence, disease in PATTERNS:
+        words = evidence(diagnosis, beta)
+        if words is not None:
+            found.append(Finding(pattern, words, disease))
     return found
 
 
@@ -60,18 +62,25 @@ def verdict(diagnosis: dict) -> list[str]:
             "HEALTHY": f"{active} of {total} latent dimensions are in use.",
         }[diagnosis["status"]]
     ]
-    if diagnosis["status"] == "PARTIAL COLLAPSE":
+    if diagnosis["status"] == "PARTIAL COLLAPSE" and PRUNING not in diagnosis.get("patterns", []):
         lines.append(
             "That need not be a fault: a VAE prunes dimensions it has no use for. It is one if the "
             "distortion is worse than that of a model with a higher rate."
         )
-    rise = _rise(diagnosis)
+    rise = _value(diagnosis, "latent_use", "shuffled")
     if rise is not None:
         used = rise > 0.5 * diagnosis["rate"] > 0.5 * LITTLE_RATE
         use = "uses z" if used else "hardly uses z"
         lines.append(
             f"The decoder {use}: with another example's code the distortion rises by "
             f"{rise:.2f} nats (rate: {diagnosis['rate']:.2f} nats)."
+        )
+    gain = _value(diagnosis, "baseline", "gain")
+    if gain is not None:
+        words = "gains" if gain >= 0 else "loses"
+        lines.append(
+            f"With its code the model {words} {abs(gain):.2f} nats of ELBO against the best that "
+            f"was found without one ({-_value(diagnosis, 'baseline', 'no_code'):.2f} nats)."
         )
     return lines
 
@@ -84,7 +93,9 @@ def next_commands(
     beta: the run's target. in_use: its choices as overrides, e.g. {"decoder=large"}, which are not
     proposed again.
     """
-    if diagnosis["status"] == "HEALTHY" and not diagnosis["warnings"]:
+    diseases = {f.pattern for f in findings(diagnosis, beta=beta) if f.disease}
+    harmless = PRUNING in diagnosis.get("patterns", [])
+    if (diagnosis["status"] == "HEALTHY" or harmless) and not diseases:
         tries = [
             (f"schedule.beta={10 * beta or 1:g}", "press on the code and see what survives"),
             ("decoder=large", "a stronger decoder needs z less"),
@@ -96,14 +107,152 @@ def next_commands(
             ("decoder=small", "a decoder that cannot do without z"),
             ("strategy=aggressive", "train the encoder to its optimum before each decoder step"),
         ]
+        if LAGGING in diseases:
+            tries.insert(0, tries.pop())
+        if diseases & {CONSTANT, EMPTY}:
+            tries.insert(0, ("strategy=none", "without a floor the KL must earn its price"))
         if beta > 1:
             tries.insert(0, ("schedule.beta=1", "beta above 1 pays for collapse"))
     return [(_command(overrides, t), why) for t, why in tries if t not in in_use][:3]
 
 
-def _rise(diagnosis: dict) -> float | None:
-    found = diagnosis.get("latent_use", {}).get("shuffled")
-    return None if found is None else found["value"]
+# ---------------------------------------------------------------------- the patterns
+
+Evidence = Callable[[dict, float | None], str | None]
+CONSTANT, EMPTY = "KL bought by a constant mean", "rate without information"
+IGNORED = "decoder ignores z"
+LAGGING, PRUNING = "inference lag", "healthy pruning"
+
+
+def _constant_mean(diagnosis: dict, beta: float | None) -> str | None:
+    rate, offset = diagnosis["rate"], diagnosis["mean_offset_kl"]
+    if rate <= LITTLE_RATE or offset <= 0.5 * rate:
+        return None
+    return (
+        f"{offset:.2f} of {rate:.2f} nats of KL are the distance of the average mean from zero, "
+        "which is the same for every input and tells nothing about any."
+    )
+
+
+def _rate_without_information(diagnosis: dict, beta: float | None) -> str | None:
+    rate, above = diagnosis["rate"], _value(diagnosis, "information", "leave_one_out")
+    if above is None or rate <= LITTLE_RATE:
+        return None
+    most = max(above, 0.0) + 2 * _error(diagnosis, "information", "leave_one_out")
+    if most >= 0.5 * rate:
+        return None
+    return (
+        f"KL is {rate:.2f} nats, yet the code holds at most {most:.2f} nats about x (upper bound "
+        "of the mutual information, with two standard errors). The rest is the distance of the "
+        "aggregate posterior from the prior. Rate is not information."
+    )
+
+
+def _unused(diagnosis: dict, beta: float | None) -> str | None:
+    rate, rise = diagnosis["rate"], _value(diagnosis, "latent_use", "shuffled")
+    below = _value(diagnosis, "information", "own_included")
+    if rise is None:
+        return None
+    holds = rate if below is None else below - 2 * _error(diagnosis, "information", "own_included")
+    if holds <= LITTLE_RATE or rise >= 0.5 * holds:
+        return None
+    return (
+        f"the code holds {holds:.2f} nats about x, but giving each example another one's code "
+        f"raises the distortion by only {rise:.2f} nats: the decoder ignores most of it. For a "
+        "decoder that makes full use of its code the rise is at least the information."
+    )
+
+
+def _few_nats(diagnosis: dict, beta: float | None) -> str | None:
+    if diagnosis["status"] != "HEALTHY" or diagnosis["rate"] >= HARDLY_A_CODE:
+        return None
+    return (
+        f"all dimensions together carry {diagnosis['rate']:.2f} nats, too little to tell examples "
+        "apart."
+    )
+
+
+def _never_moves(diagnosis: dict, beta: float | None) -> str | None:
+    units, active = diagnosis["active_units"], diagnosis["active_dimensions"]
+    if active - units <= 0.25 * diagnosis["total_dimensions"]:
+        return None
+    return (
+        f"{active} dimensions have KL above the threshold, but the mean of only {units} moves "
+        "with x: the rest pay KL for a posterior that is the same for every input."
+    )
+
+
+def _lag(diagnosis: dict, beta: float | None) -> str | None:
+    gain = _value(diagnosis, "inference", "gain")
+    collapsed = diagnosis["status"] in ("FULL COLLAPSE", "SEVERE COLLAPSE")
+    if gain is None or not (collapsed or diagnosis["rate"] < LITTLE_RATE):
+        return None
+    if gain - 2 * _error(diagnosis, "inference", "gain") <= LAG:
+        return None
+    return (
+        "the encoder has collapsed, the model has not: gradient steps on the posteriors of single "
+        f"examples raise the ELBO by {gain:.2f} nats, to a rate of "
+        f"{_value(diagnosis, 'inference', 'refined_rate'):.2f} nats (the encoder's: "
+        f"{diagnosis['rate']:.2f})."
+    )
+
+
+def _saturated(diagnosis: dict, beta: float | None) -> str | None:
+    information = diagnosis.get("information")
+    if information is None or not information["saturated"]:
+        return None
+    below, above = (_value(diagnosis, "information", k) for k in ("own_included", "leave_one_out"))
+    n = _field(information["own_included"], "n")
+    return (
+        f"read the mutual information as at least {below:.2f} nats (upper bound: {above:.2f}). "
+        f"An aggregate posterior over {n} examples cannot show more than log {n} = "
+        f"{information['ceiling']:.2f}; more examples can."
+    )
+
+
+def _pruning(diagnosis: dict, beta: float | None) -> str | None:
+    change, gain = _value(diagnosis, "pruning", "change"), _value(diagnosis, "baseline", "gain")
+    if diagnosis["status"] not in ("PARTIAL COLLAPSE", "SEVERE COLLAPSE"):
+        return None
+    if change is None or gain is None or beta is None or beta > 1:
+        return None
+    if change < -DEAD_INDEED or gain < WORTH or _rate_without_information(diagnosis, beta):
+        return None
+    return (
+        f"{diagnosis['pruning']['dead_units']} of {diagnosis['total_dimensions']} dimensions are "
+        f"dead, and without them the ELBO changes by {change:+.2f} nats; the others gain "
+        f"{gain:.2f} nats over the best model without a code. Dimensions that the data has no use "
+        "for are no disease."
+    )
+
+
+PATTERNS: tuple[tuple[str, Evidence, bool], ...] = (
+    (CONSTANT, _constant_mean, True),
+    (EMPTY, _rate_without_information, True),
+    (IGNORED, _unused, True),
+    ("healthy by count only", _few_nats, True),
+    ("posteriors that never move", _never_moves, True),
+    (LAGGING, _lag, True),
+    ("saturated estimate", _saturated, False),
+    (PRUNING, _pruning, False),
+)
+
+
+# ---------------------------------------------------------------------- reading figures
+
+
+def _field(estimate: Any, name: str) -> Any:
+    """A field of an Estimate, or of one that was read back from diagnosis.json."""
+    return estimate[name] if isinstance(estimate, dict) else getattr(estimate, name)
+
+
+def _value(diagnosis: dict, group: str, key: str) -> float | None:
+    estimate = diagnosis.get(group, {}).get(key)
+    return None if estimate is None else _field(estimate, "value")
+
+
+def _error(diagnosis: dict, group: str, key: str) -> float:
+    return _field(diagnosis[group][key], "standard_error") or 0.0
 
 
 def _command(overrides: list[str], change: str) -> str:

@@ -25,7 +25,16 @@ HEATMAP_EVERY = 10  # evaluations; the server keeps 10 images per tag, so each h
 MOST_POINTS = 2000  # of the embedding: it writes text files
 MOST_SPRITE_PIXELS = 8192  # either side of the sheet of thumbnails; the projector's own limit
 _TRAIN = ("loss", "elbo", "distortion", "rate")
-_VALIDATION = ("loss", "elbo", "distortion", "rate", "beta", "mu_variance", "mean_logvar")
+_VALIDATION = (
+    "loss",
+    "elbo",
+    "distortion",
+    "rate",
+    "mutual_information",
+    "beta",
+    "mu_variance",
+    "mean_logvar",
+)
 FINAL = (
     "active_dimensions",
     "active_units",

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from vaecli.data.base import Data
+from vaecli.diagnosis.information import mutual_information
 from vaecli.diagnosis.rate import Encoded, evaluate
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.schedules.base import Schedule
@@ -216,6 +217,7 @@ class Fit:
                 threshold=self.threshold,
                 samples=VALIDATION_SAMPLES,
             )
+        found["mutual_information"] = mutual_information(encoded, seed=self.seed).value
         return found, encoded
 
     def _evaluate(self) -> Encoded:

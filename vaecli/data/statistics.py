@@ -1,0 +1,29 @@
+"""Moments of the training split, pixel by pixel."""
+
+# N examples, C channels, H height, W width
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+
+CHUNK = 2000  # images converted to float at once
+
+
+def pixel_statistics(data: Data) -> tuple[Tensor, Tensor]:
+    """Mean and population variance of each pixel over the training split, (C, H, W) each.
+
+    Of a dynamically binarised set: those of the binary pixels.
+    """
+    n = len(data.train.x)
+    total = torch.zeros(data.shape, dtype=torch.float64)
+    squares = torch.zeros(data.shape, dtype=torch.float64)
+    for index in torch.arange(n).split(CHUNK):
+        x = data.batch(data.train, index).cpu().double()
+        total += x.sum(0)
+        squares += x.square().sum(0)
+    mean = total / n
+    variance = mean * (1 - mean) if data.dynamic else (squares / n - mean.square()).clamp(min=0)
+    return mean.float(), variance.float()

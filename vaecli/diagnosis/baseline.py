@@ -1,0 +1,77 @@
+"""What the decoder reaches with no code: the line that a code has to beat."""
+
+# N examples, B batch, C channels, H height, W width, Z latent; nats per example
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+from vaecli.data.statistics import pixel_statistics
+from vaecli.diagnosis.estimate import mean_of
+from vaecli.diagnosis.rate import batches, distortion, examples
+from vaecli.models.vae import VAE
+from vaecli.randomness import generator
+
+BATCH = 64
+LR = 1e-3  # falls to zero along a cosine
+
+
+def baseline(
+    vae: VAE, data: Data, split: str, neg_elbo: Tensor, *, steps: int, seed: int
+) -> dict | None:
+    """The group `baseline`: the distortion without a code, and what the code gains over it.
+
+    neg_elbo (N,): distortion + KL of the first N examples of `split`, which are used.
+    Where pixels are independent given z no training is needed: one constant per output and pixel,
+    fitted to the training split (`Likelihood.start`). An autoregressive decoder models the data by
+    itself: a copy of it gets z = 0 and `steps` more updates on the training split; None if `steps`
+    is 0. These start from the trained decoder, so few do; the figure is an upper bound of what a
+    decoder trained without a code would reach.
+    """
+    n = len(neg_elbo)
+    if not vae.autoregressive:
+        found, name = _constant(vae, data, split, n), "one constant per pixel of the training split"
+    elif steps:
+        alone = copy.deepcopy(vae)
+        _train(alone, data, steps, seed)
+        found = distortion(alone, data, split, torch.zeros(n, vae.latent_dim))
+        name = f"a copy of the decoder with z = 0, after {steps} more updates"
+    else:
+        return None
+    gain = mean_of(found - neg_elbo, "distortion without a code, less distortion + rate", split)
+    return {"no_code": mean_of(found, name, split), "gain": gain}
+
+
+@torch.no_grad()
+def _constant(vae: VAE, data: Data, split: str, n: int) -> Tensor:
+    likelihood = copy.deepcopy(vae.likelihood)
+    out = likelihood.start(*pixel_statistics(data)).to(data.device)
+    parts = []
+    for index in batches(n):
+        x = examples(data, split, index)
+        parts.append(-likelihood.log_prob(out.expand(len(x), *out.shape), x).float().cpu())
+    return torch.cat(parts)
+
+
+def _train(vae: VAE, data: Data, steps: int, seed: int) -> None:
+    """Fit decoder, output bias and likelihood of `vae` to the training split with z = 0."""
+    order = generator(seed, "evaluation", index=6)
+    binarisation = generator(seed, "evaluation", index=7, device=data.device)
+    moved = [p for name, p in vae.named_parameters() if not name.startswith("encoder.")]
+    optimizer = torch.optim.Adam(moved, lr=LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    size = min(BATCH, len(data.train.x))
+    z = torch.zeros(1, size, vae.latent_dim, device=data.device)
+    with torch.enable_grad():
+        for _ in range(steps):
+            index = torch.randint(len(data.train.x), (size,), generator=order)
+            x = data.batch(data.train, index, binarisation)
+            optimizer.zero_grad()
+            loss = -vae.log_px(x, z).mean()
+            loss.backward(inputs=moved)
+            optimizer.step()
+            schedule.step()

@@ -1,0 +1,82 @@
+"""How likely is held-out data? The importance-weighted bound on log p(x)."""
+
+# B batch, K samples, N examples, Z latent; nats per example
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vaecli.data.base import Data
+from vaecli.diagnosis.estimate import mean_of
+from vaecli.diagnosis.rate import Encoded, examples
+from vaecli.models.posterior import gaussian_log_prob
+from vaecli.models.vae import VAE
+from vaecli.randomness import generator
+
+BUDGET = 2**28  # bytes of activations in one forward pass
+BATCH = 100  # examples whose samples are decoded together
+
+
+@torch.no_grad()
+def importance_weighted(
+    vae: VAE, data: Data, encoded: Encoded, *, samples: int, seed: int, budget: int = BUDGET
+) -> dict:
+    """The group `likelihood`: E_x log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) as `encoded`.
+
+    A lower bound of log p(x) that rises with K = `samples` (Burda et al. 2016), exact for every K
+    if q is the true posterior. effective_sample_size: (sum w)^2 / sum w^2, between 1 and K; near 1
+    a single sample carries the figure, and it is far below log p(x).
+    gain_over_elbo: the bound less the closed-form-KL ELBO estimate of the same samples.
+    """
+    bound, elbo, effective = [], [], []
+    rows_at_once = max(1, budget // bytes_per_code(vae))
+    for number, index in enumerate(torch.arange(len(encoded.mu)).split(BATCH)):
+        x = examples(data, encoded.split, index)
+        mu, logvar = encoded.mu[index].to(x.device), encoded.logvar[index].to(x.device)
+        noise = generator(seed, "evaluation", index=1000 + number)
+        eps = torch.randn(samples, len(index), mu.shape[1], generator=noise)
+        log_px, log_ratio = [], []  # of (k, B)
+        for part in eps.split(max(1, rows_at_once // len(index))):
+            part = part.to(x.device)
+            z = mu + (0.5 * logvar).exp() * part
+            log_px.append(vae.log_px(x, z).double().cpu())
+            log_q = gaussian_log_prob(part.double(), logvar.double())
+            log_ratio.append((vae.prior.log_prob(z.double()) - log_q).cpu())
+        log_w = torch.cat(log_px) + torch.cat(log_ratio)  # (K, B)
+        bound.append(log_w.logsumexp(0) - math.log(samples))
+        elbo.append(torch.cat(log_px).mean(0) - encoded.kl_per_dim[index].double().sum(1))
+        effective.append((2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp())
+    name, split = f"importance-weighted bound, K = {samples}", encoded.split
+    value = torch.cat(bound)
+    return {
+        "importance_weighted": mean_of(value, name, split),
+        "importance_samples": samples,
+        "effective_sample_size": mean_of(torch.cat(effective), f"of K = {samples}", split),
+        "gain_over_elbo": mean_of(value - torch.cat(elbo), f"{name}, less the ELBO", split),
+    }
+
+
+def bytes_per_code(vae: VAE) -> int:
+    """The activations that decoding one code leaves behind, measured: all of them, as float32."""
+    counted = 0
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        nonlocal counted
+        counted += output.numel() if isinstance(output, Tensor) else 0
+
+    decoder = getattr(vae, "decoder", None)
+    modules = list(decoder.modules()) if isinstance(decoder, nn.Module) else []
+    hooks = [module.register_forward_hook(count) for module in modules]
+    device = next((p.device for m in modules for p in m.parameters()), torch.device("cpu"))
+    try:
+        if modules:
+            z = torch.zeros(1, vae.latent_dim, device=device)
+            vae.decode(z, torch.zeros(1, *vae.shape, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    pixels = math.prod(getattr(vae, "shape", (784,)))
+    return 4 * (counted + 8 * pixels)  # the likelihood works on a few tensors of image size

@@ -32,7 +32,7 @@ from torchvision import datasets, transforms
 
 from vaecli.build import build
 from vaecli.config import read
-from vaecli.train import CONFIGS
+from vaecli.compose import CONFIGS
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_precision, prepare_process
 from vaecli.training.signals import StopRequests

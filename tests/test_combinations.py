@@ -82,7 +82,8 @@ def test_every_experiment_runs_on_the_embedded_digits(experiment, train, tmp_pat
 @pytest.mark.parametrize("trainer", options("trainer"))
 @pytest.mark.parametrize("diagnosis", options("diagnosis"))
 def test_every_trainer_and_diagnosis_option_composes_and_runs(trainer, diagnosis, train):
-    ran = train(f"trainer={trainer}", f"diagnosis={diagnosis}", "trainer.max_steps=1")
+    few = ("trainer.max_steps=1", "diagnosis.samples=50")
+    ran = train(f"trainer={trainer}", f"diagnosis={diagnosis}", *few)
     assert ran.code == 0
     assert (ran.directory / "plots").exists() == (diagnosis != "quick")
 

@@ -11,6 +11,8 @@ from vaecli.errors import require
 from vaecli.models.vae import VAE
 from vaecli.objectives.objective import Objective
 from vaecli.randomness import derive
+from vaecli.theory import prediction
+from vaecli.theory.prediction import Prediction
 
 
 def check(config: Config, data: Data) -> None:
@@ -46,3 +48,11 @@ def build(config: Config, data: Data) -> Objective:
         )
         objective = Objective(vae, config.strategies)
     return objective.to(data.device)
+
+
+def predict(data: Data, config: Config) -> Prediction | None:
+    """What theory expects of the run; None where it is silent."""
+    _, likelihood = config.make_likelihood(data)
+    return prediction.predict(
+        data, config.model, likelihood, config.strategies, beta=config.schedule.beta
+    )

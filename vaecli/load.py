@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vaecli.build import build
 from vaecli.config import Config, from_yaml, read
@@ -36,8 +36,13 @@ def load_run(
     return vae.eval(), data, config
 
 
-def load_config(path: Path, *, extend: tuple[str, ...] = ()) -> Config:
-    """The config of the run at `path`, checked like one that was typed."""
+def load_config(
+    path: Path, *, extend: tuple[str, ...] = (), overrides: list[str] | None = None
+) -> Config:
+    """The config of the run at `path`, checked like one that was typed.
+
+    overrides: KEY=VALUE of what does not change the run: diagnosis.*, device, where its data lies.
+    """
     plain = load_plain(path)
     named = plain.get("extend", [])
     require(
@@ -47,7 +52,32 @@ def load_config(path: Path, *, extend: tuple[str, ...] = ()) -> Config:
         "the run used modules of its author's own, which are imported only if you name them",
         f"if you trust them: extend={named}",
     )
-    return read(OmegaConf.create(plain))
+    return read(OmegaConf.merge(OmegaConf.create(plain), _dotlist(overrides or [])))
+
+
+def _dotlist(overrides: list[str]) -> DictConfig:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        require(
+            key in FREE or key.startswith("diagnosis."),
+            key,
+            value,
+            "cannot be changed in a finished run",
+            f"only diagnosis.* and {', '.join(sorted(FREE))} can; for the rest: vae-train",
+        )
+    try:
+        return OmegaConf.from_dotlist(overrides)
+    except Exception as error:  # yaml's and OmegaConf's errors share no base
+        raise UsageError("overrides", " ".join(overrides), "cannot be read", "KEY=VALUE") from error
+
+
+def saved_overrides(path: Path) -> list[str]:
+    """What was typed for the run at `path`, for its title; empty if that cannot be read."""
+    try:
+        saved = from_yaml((path / "overrides.yaml").read_text(encoding="utf-8"))
+    except Exception:  # yaml's and OmegaConf's errors share no base
+        return []
+    return [item for item in saved if isinstance(item, str)] if isinstance(saved, list) else []
 
 
 def load_plain(path: Path) -> dict[str, Any]:
@@ -63,6 +93,8 @@ def load_plain(path: Path) -> dict[str, Any]:
     return plain
 
 
+# What may be said anew about a finished run.
+FREE = {"device", "data.root", "data.path", "data.download"}
 OTHER = "name the directory of a run that vae-train made"
 
 

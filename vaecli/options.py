@@ -30,7 +30,7 @@ def find(group: str, name: str, base: type, extend: tuple[str, ...] = ()) -> typ
     own = {module.name for module in pkgutil.iter_modules(package.__path__)} - {"base"}
     theirs = {path.rpartition(".")[2]: path for path in extend}
     if name in theirs:
-        module = _import_extension(theirs[name])
+        module = import_extension(theirs[name])
     elif name in own:
         module = importlib.import_module(f"{PACKAGES[group]}.{name}")
     else:
@@ -63,7 +63,8 @@ def _options(package: ModuleType, names: set[str], base: type) -> list[str]:
     return [name for name, module in modules.items() if _defined(module, base)]
 
 
-def _import_extension(path: str) -> ModuleType:
+def import_extension(path: str, key: str = "extend") -> ModuleType:
+    """The user's own module called `path`. Raises UsageError, naming `key`, if there is none."""
     # A console script does not have the working directory on its path; the user's module is there.
     if "" not in sys.path:
         sys.path.insert(0, "")
@@ -71,8 +72,8 @@ def _import_extension(path: str) -> ModuleType:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         raise UsageError(
-            "extend",
+            key,
             path,
             f"cannot be imported ({error})",
-            "start vae-train in the module's directory, or add that to PYTHONPATH",
+            "start the command in the module's directory, or add that to PYTHONPATH",
         ) from error

@@ -1,24 +1,34 @@
-"""What a trained model is turned into: its diagnosis, the plots, the page, the summary."""
+"""What a trained model is turned into: its diagnosis, the plots, the page, the summary.
+
+At the end of training, and again for `vae-diagnose`.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vaecli.config import Config
+from vaecli import environment
+from vaecli.build import predict
+from vaecli.config import Config, to_yaml
 from vaecli.data.base import Data
 from vaecli.diagnosis import diagnose, latent_space, verdict
-from vaecli.diagnosis.rate import Encoded
+from vaecli.diagnosis.foreign_model import ForeignModel
+from vaecli.diagnosis.rate import Encoded, sample_codes
 from vaecli.models.vae import VAE
 from vaecli.reporting.page import write_page
 from vaecli.reporting.plots import Pictures, write_plots
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import SUMMARY, RunDirectory
+from vaecli.theory.linear_vae import compare
+from vaecli.theory.prediction import held_against
 
 EMBEDDED = 2000  # points in TensorBoard's projector
 
+# Flat figures of the diagnosis that summary.json repeats.
 SUMMARISED = (
     "status",
     "active_dimensions",
@@ -30,6 +40,13 @@ SUMMARISED = (
     "mu_variance",
     "mean_logvar",
 )
+# Column of a comparison -> where in the diagnosis the Estimate lies.
+HEADLINES = {
+    "mutual_information": ("information", "mutual_information"),
+    "shuffle_rise": ("latent_use", "shuffled"),
+    "log_px": ("likelihood", "importance_weighted"),
+    "gain_over_no_code": ("baseline", "gain"),
+}
 
 
 def report(
@@ -41,30 +58,98 @@ def report(
     *,
     overrides: list[str],
 ) -> dict[str, Any]:
-    """Diagnose `vae` and write everything that a finished run leaves; returns the diagnosis."""
+    """Diagnose `vae` at the end of its run: everything that a finished run leaves behind."""
+    diagnosis, encoded, pictures = _diagnosed(vae, data, config, overrides)
+    figures = {key: diagnosis[key] for key in SUMMARISED} | _headlines(diagnosis)
+    directory.update_summary(**figures)
+    if pictures is not None:
+        _show(board, directory.rows()[-1]["step"], data, encoded, pictures)
+    board.final({**diagnosis, **figures})
+    _write(directory, diagnosis, pictures, _title(overrides))
+    return diagnosis
+
+
+def report_again(
+    vae: VAE,
+    data: Data,
+    config: Config,
+    directory: RunDirectory,
+    *,
+    overrides: list[str],
+    weights: str,
+) -> tuple[dict[str, Any], Path]:
+    """Another diagnosis of a finished run, numbered, beside its first, which stays as it is.
+
+    weights: the name of the checkpoint they came from, for the record.
+    Returns the diagnosis and its page, report-N.html.
+    """
+    diagnosis, _, pictures = _diagnosed(vae, data, config, overrides)
+    diagnosis["weights"] = weights
+    number = directory.claim_number("diagnosis-{}.json")
+    title = f"{_title(overrides)} (diagnosis {number})"
+    return diagnosis, _write(directory, diagnosis, pictures, title, suffix=f"-{number}")
+
+
+def report_foreign(
+    model: ForeignModel, data: Data, config: Config, out: Path | None, *, name: str
+) -> tuple[dict[str, Any], Path]:
+    """The diagnosis of a model that is no run's, in the new directory `out`.
+
+    Returns the diagnosis and its page.
+    """
     settings = config.diagnosis
-    diagnosis, encoded = diagnose(
-        vae, data, settings, seed=config.seed, beta=config.schedule.beta
+    diagnosis, encoded = diagnose(model, data, settings, seed=config.seed)
+    diagnosis["warnings"] += model.notes
+    diagnosis["verdict"] = verdict.verdict(diagnosis)
+    diagnosis["settings"] = config.plain["diagnosis"]
+    directory = RunDirectory.claim(
+        out or Path("outputs", "diagnose", f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"),
+        {"run_state": "done", "overrides": [f"--model={name}", f"--data={data.name}"]},
     )
+    directory.write_text("config.resolved.yaml", to_yaml({"data": config.plain["data"]}))
+    directory.write_json("environment.json", environment.describe(data.device, {}))
+    pictures = _pictures_of_codes(data, encoded, config) if settings.plots else None
+    return diagnosis, _write(directory, diagnosis, pictures, f"{name} on {data.name}")
+
+
+def _diagnosed(
+    vae: VAE, data: Data, config: Config, overrides: list[str]
+) -> tuple[dict[str, Any], Encoded, Pictures | None]:
+    settings, beta = config.diagnosis, config.schedule.beta
+    diagnosis, encoded = diagnose(vae, data, settings, seed=config.seed, beta=beta)
+    prediction = predict(data, config)
+    if prediction is not None:
+        active = diagnosis["active_dimensions"]
+        diagnosis["prediction"] = held_against(prediction, active)
+        rows = compare(vae, data, split=encoded.split, beta=beta, diagnosis=diagnosis)
+        if rows is not None:
+            diagnosis["theory"] = {"linear_vae": rows}
     diagnosis["verdict"] = verdict.verdict(diagnosis)
     diagnosis["next_commands"] = verdict.next_commands(
-        diagnosis, overrides, beta=config.schedule.beta, in_use=_choices(config.plain)
+        diagnosis, overrides, beta=beta, in_use=_choices(config.plain)
     )
-    directory.write_json("diagnosis.json", diagnosis)
-    directory.update_summary(
-        shuffle_rise=diagnosis["latent_use"]["shuffled"].value,
-        **{key: diagnosis[key] for key in SUMMARISED},
-    )
+    diagnosis["settings"] = config.plain["diagnosis"]
+    pictures = _pictures(vae, data, encoded, config) if settings.plots else None
+    return diagnosis, encoded, pictures
+
+
+def _write(
+    directory: RunDirectory,
+    diagnosis: dict[str, Any],
+    pictures: Pictures | None,
+    title: str,
+    *,
+    suffix: str = "",
+) -> Path:
+    directory.write_json(f"diagnosis{suffix}.json", diagnosis)
     history = directory.rows()
     plots: list[Path] = []
-    if settings.plots:
-        pictures = _pictures(vae, data, encoded, config)
-        plots = write_plots(directory.path / "plots", history, diagnosis, pictures)
-        _show(board, history[-1]["step"], data, encoded, pictures)
-    board.final(diagnosis)
+    if pictures is not None:
+        plots = write_plots(directory.path / f"plots{suffix}", history, diagnosis, pictures)
+    page = directory.path / f"report{suffix}.html"
     write_page(
-        directory.path / "report.html",
-        title=" ".join(overrides) or "vae-train",
+        page,
+        title=title,
         config_yaml=(directory.path / "config.resolved.yaml").read_text(encoding="utf-8"),
         environment=directory.read_json("environment.json"),
         summary=directory.read_json(SUMMARY),
@@ -72,7 +157,19 @@ def report(
         diagnosis=diagnosis,
         plots=plots,
     )
-    return diagnosis
+    return page
+
+
+def _title(overrides: list[str]) -> str:
+    return " ".join(overrides) or "vae-train"
+
+
+def _headlines(diagnosis: dict[str, Any]) -> dict[str, float]:
+    return {
+        column: diagnosis[group][key]["value"]
+        for column, (group, key) in HEADLINES.items()
+        if key in diagnosis.get(group, {})
+    }
 
 
 def _choices(plain: dict[str, Any]) -> set[str]:
@@ -90,18 +187,27 @@ def _show(board: TensorBoard, step: int, data: Data, encoded: Encoded, pictures:
 
 
 def _pictures(vae: VAE, data: Data, encoded: Encoded, config: Config) -> Pictures:
-    seed, points = config.seed, config.diagnosis.tsne_points
+    seed = config.seed
     originals, reconstructions = latent_space.reconstructions(vae, data, encoded, seed=seed)
     swept, dims = latent_space.traversals(vae, encoded, seed=seed)
-    placed = latent_space.tsne(encoded, points=points, seed=seed) if points else None
-    return Pictures(
+    return _pictures_of_codes(data, encoded, config)._replace(
         originals=originals,
         reconstructions=reconstructions,
         samples=latent_space.prior_samples(vae, seed=seed),
         traversals=swept,
         traversed=dims,
+    )
+
+
+def _pictures_of_codes(data: Data, encoded: Encoded, config: Config) -> Pictures:
+    """Those that need no decoder."""
+    seed, points = config.seed, config.diagnosis.tsne_points
+    placed = latent_space.tsne(encoded, points=points, seed=seed) if points else None
+    return Pictures(
         mu=encoded.mu,
         logvar=encoded.logvar,
+        codes=sample_codes(encoded, seed),
+        kl=encoded.kl_per_dim,
         labels=encoded.y,
         tsne=placed,
         tsne_labels=None if placed is None or encoded.y is None else encoded.y[: len(placed)],

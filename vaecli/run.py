@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vaecli import environment
-from vaecli.build import build
+from vaecli.build import build, predict
 from vaecli.config import Config, to_yaml
 from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
@@ -247,6 +247,8 @@ class _Run:
         counts = {name: sum(p.numel() for p in params) for name, params in fit.groups.items()}
         strategies = "+".join(name for name, on in plain["strategy"]["use"].items() if on)
         start = f", from step {fit.progress.step}" if fit.progress.step else ""
+        expected = predict(data, config)
+        theory = {} if expected is None else {"Theory": expected.words}
         return {
             "Data": f"{data.name} {'x'.join(map(str, data.shape))} {data.kind.value}: "
             f"{len(data.train.x):,} train, {len(data.val.x):,} val, {len(data.test.x):,} test",
@@ -255,6 +257,7 @@ class _Run:
             "Parameters": f"encoder {counts['encoder']:,}, decoder {counts['decoder']:,}",
             "Objective": f"strategy {strategies}, schedule {plain['schedule']['name']} to beta "
             f"{config.schedule.beta:g}",
+            **theory,
             "Training": f"{fit.steps:,} decoder updates of {config.trainer.batch_size} examples "
             f"({fit.steps / fit.batches.per_epoch:.3g} epochs){start}",
             "Device": f"{self.precision.device} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -57,6 +58,26 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """Where last.pt and best.pt are."""
         return self.path / "checkpoints"
+
+    def claim_number(self, pattern: str) -> int:
+        """The smallest number from 2 for which the file `pattern` did not exist; it does now.
+
+        Raises UsageError if the directory cannot be written.
+        """
+        for number in itertools.count(2):
+            try:
+                (self.path / pattern.format(number)).open("x").close()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UsageError(
+                    "run",
+                    self.path,
+                    f"cannot be written ({error.strerror})",
+                    "copy it to where you may write",
+                ) from error
+            return number
+        raise AssertionError("there is always a next number")
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file atomically."""

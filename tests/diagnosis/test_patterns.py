@@ -126,10 +126,10 @@ def test_a_faked_rate_of_eight_nats_is_collapsed_in_information():
     assert diagnosis["rate"] == pytest.approx(8, rel=1e-6)
     assert diagnosis["status"] == "HEALTHY"  # by KL alone
     information = diagnosis["information"]
-    assert information["mutual_information"].value == pytest.approx(0, abs=1e-9)
-    assert information["aggregate_kl"].value == pytest.approx(8, abs=0.5)
+    assert information["mutual_information"]["value"] == pytest.approx(0, abs=1e-9)
+    assert information["aggregate_kl"]["value"] == pytest.approx(8, abs=0.5)
     assert diagnosis["active_units"] == 0
-    assert diagnosis["latent_use"]["shuffled"].value == pytest.approx(0, abs=0.2)
+    assert diagnosis["latent_use"]["shuffled"]["value"] == pytest.approx(0, abs=0.2)
     warned = " ".join(diagnosis["warnings"])
     assert "8.00 of 8.00 nats of KL are the distance of the average mean from zero" in warned
     assert "KL is 8.00 nats, yet the code holds at most 0.00 nats about x" in warned

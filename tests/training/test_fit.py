@@ -31,7 +31,7 @@ class Silent:
 def config():
     from hydra import compose, initialize_config_dir
 
-    from vaecli.train import CONFIGS
+    from vaecli.compose import CONFIGS
 
     def make(*overrides):
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):

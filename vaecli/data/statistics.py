@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -12,10 +14,12 @@ from vaecli.data.base import Data
 CHUNK = 2000  # images converted to float at once
 
 
+@lru_cache(maxsize=4)
 def pixel_statistics(data: Data) -> tuple[Tensor, Tensor]:
     """Mean and population variance of each pixel over the training split, (C, H, W) each.
 
-    Of a dynamically binarised set: those of the binary pixels.
+    Of a dynamically binarised set: those of the binary pixels. Kept for the last few data sets,
+    because initialisation, theory and diagnosis all ask.
     """
     n = len(data.train.x)
     total = torch.zeros(data.shape, dtype=torch.float64)

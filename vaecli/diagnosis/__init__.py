@@ -9,14 +9,15 @@ from vaecli.data.base import Data
 from vaecli.diagnosis import latent_use, verdict
 from vaecli.diagnosis.baseline import baseline
 from vaecli.diagnosis.collapse_curve import collapse_curve
-from vaecli.diagnosis.estimate import mean_of
+from vaecli.diagnosis.estimate import mean_of, plain
+from vaecli.diagnosis.foreign_model import ForeignModel
 from vaecli.diagnosis.inference import refine
 from vaecli.diagnosis.information import information
 from vaecli.diagnosis.likelihood import importance_weighted
 from vaecli.diagnosis.mode import evaluation_mode
 from vaecli.diagnosis.probes import probes
 from vaecli.diagnosis.pruning import prune, pruning
-from vaecli.diagnosis.rate import Encoded, evaluate, figures, first_rows, mean_variance
+from vaecli.diagnosis.rate import Encoded, encode, evaluate, figures, first_rows, mean_variance
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.models.vae import VAE
 
@@ -25,26 +26,35 @@ REFINED_AUTOREGRESSIVE = 32
 
 
 def diagnose(
-    vae: VAE, data: Data, settings: DiagnosisConfig, *, seed: int, beta: float | None = None
+    model: VAE | ForeignModel,
+    data: Data,
+    settings: DiagnosisConfig,
+    *,
+    seed: int,
+    beta: float | None = None,
 ) -> tuple[dict, Encoded]:
     """The content of diagnosis.json (README, "How to read a diagnosis") and the encoded split.
 
     beta: what the model was trained with, where that is known; one warning depends on it.
     The model is put into evaluation mode for the pass and then back.
     """
-    split = settings.split.value
-    with evaluation_mode(vae):
-        found, encoded, per_example = evaluate(
-            vae, data, split, seed=seed, threshold=settings.threshold, samples=settings.samples
-        )
-        diagnosis = describe(encoded, settings, seed=seed)
-        diagnosis |= {key: found[key] for key in ("distortion", "elbo")}
-        diagnosis["estimators"] |= {
-            "distortion": "one z ~ q(z|x) per example",
-            "elbo": "-(distortion + rate)",
-        }
-        diagnosis["standard_errors"] |= _errors(encoded, per_example)
-        diagnosis |= _groups(vae, data, encoded, per_example, settings, seed)
+    split, threshold = settings.split.value, settings.threshold
+    with evaluation_mode(model):
+        if isinstance(model, ForeignModel) and not model.decodes:
+            encoded = encode(model, data, split, samples=settings.samples)
+            diagnosis = describe(encoded, settings, seed=seed)
+        else:
+            found, encoded, per_example = evaluate(
+                model, data, split, seed=seed, threshold=threshold, samples=settings.samples
+            )
+            diagnosis = describe(encoded, settings, seed=seed)
+            diagnosis |= {key: found[key] for key in ("distortion", "elbo")}
+            diagnosis["estimators"] |= {
+                "distortion": "one z ~ q(z|x) per example",
+                "elbo": "-(distortion + rate)",
+            }
+            diagnosis["standard_errors"] |= _errors(encoded, per_example)
+            diagnosis |= _groups(model, data, encoded, per_example, settings, seed)
     diagnosis |= probes_of(encoded, settings, seed=seed)
     return judged(diagnosis, beta=beta), encoded
 
@@ -63,7 +73,8 @@ def describe(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
 
 
 def judged(diagnosis: dict, *, beta: float | None) -> dict:
-    """`diagnosis` with the patterns found in it: diseases as `warnings`, the rest as `notes`."""
+    """`diagnosis` in plain types, with the patterns in it: diseases as `warnings`, then `notes`."""
+    diagnosis = plain(diagnosis)
     found = verdict.findings(diagnosis, beta=beta)
     diagnosis["patterns"] = [finding.pattern for finding in found]
     for key, disease in (("warnings", True), ("notes", False)):
@@ -79,7 +90,7 @@ def probes_of(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict
 
 
 def _groups(
-    vae: VAE,
+    vae: VAE | ForeignModel,
     data: Data,
     encoded: Encoded,
     per_example: Tensor,
@@ -105,9 +116,10 @@ def _groups(
         if groups["pruning"]["dead_units"]:
             again = importance_weighted(vae, data, prune(part), samples=K, seed=seed)
             groups["pruning"]["importance_weighted"] = again["importance_weighted"]
-    alone = baseline(vae, data, encoded.split, neg_elbo, steps=settings.baseline_steps, seed=seed)
-    if alone is not None:
-        groups["baseline"] = alone
+    if isinstance(vae, VAE):
+        steps = settings.baseline_steps
+        alone = baseline(vae, data, encoded.split, neg_elbo, steps=steps, seed=seed)
+        groups |= {} if alone is None else {"baseline": alone}
     if settings.refine_steps:
         most = REFINED_AUTOREGRESSIVE if vae.autoregressive else REFINED
         groups["inference"], _ = refine(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -24,3 +24,12 @@ def mean_of(values: Tensor, estimator: str, split: str) -> Estimate:
     n = values.numel()
     error = values.std(correction=1).item() / math.sqrt(n) if n > 1 else None
     return Estimate(values.mean().item(), error, estimator, split, n)
+
+
+def plain(value: Any) -> Any:
+    """`value` with every Estimate in it, however deep, as a dict: what diagnosis.json holds."""
+    if isinstance(value, Estimate):
+        return value._asdict()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value

@@ -32,7 +32,8 @@ def importance_weighted(
     gain_over_elbo: the bound less the closed-form-KL ELBO estimate of the same samples.
     """
     bound, elbo, effective = [], [], []
-    rows_at_once = max(1, budget // bytes_per_code(vae))
+    one = examples(data, encoded.split, torch.arange(1))
+    rows_at_once = max(1, budget // bytes_per_code(vae, one, encoded.mu[:1, None].to(one.device)))
     for number, index in enumerate(torch.arange(len(encoded.mu)).split(BATCH)):
         x = examples(data, encoded.split, index)
         mu, logvar = encoded.mu[index].to(x.device), encoded.logvar[index].to(x.device)
@@ -59,24 +60,21 @@ def importance_weighted(
     }
 
 
-def bytes_per_code(vae: VAE) -> int:
-    """The activations that decoding one code leaves behind, measured: all of them, as float32."""
-    counted = 0
+def bytes_per_code(vae: VAE, x: Tensor, z: Tensor) -> int:
+    """The activations that decoding one code z (1, 1, Z) of x (1, ...) leaves behind, measured.
+
+    All of them, as float32: no more than that is alive at once.
+    """
+    counted = 8 * x.numel()  # the likelihood works on a few tensors of the size of x
 
     def count(module: nn.Module, inputs: object, output: object) -> None:
         nonlocal counted
         counted += output.numel() if isinstance(output, Tensor) else 0
 
-    decoder = getattr(vae, "decoder", None)
-    modules = list(decoder.modules()) if isinstance(decoder, nn.Module) else []
-    hooks = [module.register_forward_hook(count) for module in modules]
-    device = next((p.device for m in modules for p in m.parameters()), torch.device("cpu"))
+    hooks = [module.register_forward_hook(count) for module in vae.modules()]
     try:
-        if modules:
-            z = torch.zeros(1, vae.latent_dim, device=device)
-            vae.decode(z, torch.zeros(1, *vae.shape, device=device))
+        vae.log_px(x, z)
     finally:
         for hook in hooks:
             hook.remove()
-    pixels = math.prod(getattr(vae, "shape", (784,)))
-    return 4 * (counted + 8 * pixels)  # the likelihood works on a few tensors of image size
+    return 4 * counted

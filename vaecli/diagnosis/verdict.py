@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 # Below this rate (nats) there is hardly a code to speak of, used or not.
 LITTLE_RATE = 0.1
@@ -202,7 +202,7 @@ def _saturated(diagnosis: dict, beta: float | None) -> str | None:
     if information is None or not information["saturated"]:
         return None
     below, above = (_value(diagnosis, "information", k) for k in ("own_included", "leave_one_out"))
-    n = _field(information["own_included"], "n")
+    n = information["own_included"]["n"]
     return (
         f"read the mutual information as at least {below:.2f} nats (upper bound: {above:.2f}). "
         f"An aggregate posterior over {n} examples cannot show more than log {n} = "
@@ -241,18 +241,13 @@ PATTERNS: tuple[tuple[str, Evidence, bool], ...] = (
 # ---------------------------------------------------------------------- reading figures
 
 
-def _field(estimate: Any, name: str) -> Any:
-    """A field of an Estimate, or of one that was read back from diagnosis.json."""
-    return estimate[name] if isinstance(estimate, dict) else getattr(estimate, name)
-
-
 def _value(diagnosis: dict, group: str, key: str) -> float | None:
     estimate = diagnosis.get(group, {}).get(key)
-    return None if estimate is None else _field(estimate, "value")
+    return None if estimate is None else estimate["value"]
 
 
 def _error(diagnosis: dict, group: str, key: str) -> float:
-    return _field(diagnosis[group][key], "standard_error") or 0.0
+    return diagnosis[group][key]["standard_error"] or 0.0
 
 
 def _command(overrides: list[str], change: str) -> str:

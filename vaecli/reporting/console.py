@@ -100,21 +100,72 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
         f"{diagnosis['total_dimensions']} dimensions active ({diagnosis['utilization']:.0%}), "
         f"{diagnosis['active_units']} active units"
     )
-    figures = (
+    decoded = (
         f"ELBO {diagnosis['elbo']:.2f}, distortion {diagnosis['distortion']:.2f}, "
-        f"rate {diagnosis['rate']:.2f} nats per example ({diagnosis['split']} split, "
-        f"{diagnosis['examples']} examples)"
+        if "elbo" in diagnosis
+        else ""
     )
-    lines = [title, figures]
-    for sentence in diagnosis.get("verdict", []):
+    lines = [
+        title,
+        f"{decoded}rate {diagnosis['rate']:.2f} nats per example ({diagnosis['split']} split, "
+        f"{diagnosis['examples']} examples)",
+        *_information(diagnosis.get("information")),
+        *_likelihood(diagnosis.get("likelihood")),
+    ]
+    sentences = [*diagnosis.get("verdict", []), diagnosis.get("prediction", {}).get("sentence", "")]
+    for sentence in sentences:
         lines += textwrap.wrap(sentence, WIDTH)
-    for warning in diagnosis["warnings"]:
-        lines += textwrap.wrap(f"Warning: {warning}", WIDTH, subsequent_indent="  ")
+    lines += _theory(diagnosis.get("theory", {}).get("linear_vae"))
+    for kind, words in (("Warning", "warnings"), ("Note", "notes")):
+        for text in diagnosis.get(words, []):
+            lines += textwrap.wrap(f"{kind}: {text}", WIDTH, subsequent_indent="  ")
     commands = diagnosis.get("next_commands", [])
     if commands:
         lines.append("What to try next:")
         lines += [f"  {command}    # {why}" for command, why in commands]
     return lines
+
+
+def _information(group: dict[str, Any] | None) -> list[str]:
+    if group is None:
+        return []
+    found, above = group["mutual_information"], group["leave_one_out"]
+    ceiling = f"log {found['n']} = {group['ceiling']:.2f}"
+    if group["saturated"]:
+        words = f"at least {found['value']:.2f} nats (saturated; its ceiling is {ceiling})"
+    else:
+        words = (
+            f"{_plus_minus(found)} nats (between {group['own_included']['value']:.2f} and "
+            f"{above['value']:.2f}; ceiling {ceiling})"
+        )
+    return [f"Mutual information {words}"]
+
+
+def _likelihood(group: dict[str, Any] | None) -> list[str]:
+    if group is None:
+        return []
+    bound = group["importance_weighted"]
+    return [
+        f"log p(x) >= {_plus_minus(bound)} nats (K = {group['importance_samples']}, effective "
+        f"sample size {group['effective_sample_size']['value']:.1f}, {bound['n']} examples)"
+    ]
+
+
+def _theory(rows: list[dict[str, Any]] | None) -> list[str]:
+    """Theory beside measurement, where the optimum is known in closed form."""
+    if not rows:
+        return []
+    lines = [f"{'Linear VAE':<28}{'theory':>12}{'measured':>12}"]
+    for row in rows:
+        error = row["standard_error"]
+        within = "" if error is None else f"  ± {error:.2g}"
+        lines.append(f"  {row['figure']:<26}{row['theory']:>12.4f}{row['measured']:>12.4f}{within}")
+    return lines
+
+
+def _plus_minus(estimate: dict[str, Any]) -> str:
+    error = estimate["standard_error"]
+    return f"{estimate['value']:.2f}" + ("" if error is None else f" ± {error:.2f}")
 
 
 class _AroundTheBar(logging.Handler):

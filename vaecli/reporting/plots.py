@@ -26,6 +26,8 @@ class Pictures(NamedTuple):
     traversed: list[int] | None = None  # dimension of each row of `traversals`, by falling KL_j
     mu: Tensor | None = None  # (N, Z)
     logvar: Tensor | None = None  # (N, Z)
+    codes: Tensor | None = None  # (N, Z), one z ~ q(z|x) of each example
+    kl: Tensor | None = None  # (N, Z) KL_j of each example, nats
     labels: Tensor | None = None  # (N,)
     tsne: Tensor | None = None  # (M, 2)
     tsne_labels: Tensor | None = None  # (M,)

@@ -45,3 +45,13 @@ class Likelihood(nn.Module):
     @abstractmethod
     def sample(self, out: Tensor, noise: Tensor) -> Tensor:
         """A draw of x given z; noise is uniform on (0, 1), (N, C, H, W)."""
+
+    def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor | None:
+        """F^-1/2 times the gradient of log p(x|out) by out, at the decoder that ignores z.
+
+        That is at out = start(mean, variance), F being the Fisher information there: (N, D) for x
+        (N, C, H, W); zero for a pixel without variance. Its covariance decides at which beta
+        collapse is stable (theory.thresholds). None for a likelihood for which that has not been
+        worked out.
+        """
+        return None

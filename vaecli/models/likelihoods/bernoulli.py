@@ -46,3 +46,9 @@ class Bernoulli(Likelihood):
     def sample(self, out: Tensor, noise: Tensor) -> Tensor:
         """0 or 1: one where noise, uniform on (0, 1), falls below P(x = 1|z)."""
         return (noise < self.mean(out)).float()
+
+    def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """(x - m) / sqrt(m (1 - m)): of binary pixels the covariance is their correlation."""
+        information = (mean * (1 - mean)).flatten()  # (D,)
+        scale = torch.where(information > 0, information, torch.inf).rsqrt()
+        return (x - mean).flatten(1) * scale

@@ -64,6 +64,10 @@ class Gaussian(Likelihood):
         """The mean plus sigma times the normal quantile of noise; not clipped to [0, 1]."""
         return out.float() + self.sigma * standard_normal(noise)
 
+    def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """(x - m) / sigma, (N, D)."""
+        return (x - mean).flatten(1) / self.sigma
+
 
 def standard_normal(noise: Tensor) -> Tensor:
     """Uniform noise turned into standard normal noise by the inverse CDF."""

@@ -84,6 +84,10 @@ class GaussianLearned(Likelihood):
         """The mean plus sigma times the normal quantile of noise; not clipped to [0, 1]."""
         return out.float() + self.log_sigma.exp() * standard_normal(noise)
 
+    def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """(x - m) / sigma with the best sigma of a decoder without a code, (N, D)."""
+        return (x - mean).flatten(1) / variance.mean().sqrt().clamp(min=math.exp(MIN_LOG_SIGMA))
+
 
 def _unbound(log_sigma: Tensor) -> Tensor:
     """The raw parameter whose bounded value is `log_sigma` > MIN_LOG_SIGMA."""

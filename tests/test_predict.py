@@ -1,0 +1,95 @@
+"""vae-predict: what theory says before anything is trained."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaecli.predict import _main
+
+MNIST = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def predict(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vae-predict"])
+
+    def call(*arguments):
+        code = _main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def count(out, beta):
+    """The directions that the table names at `beta`."""
+    return int(re.search(rf"^ *{beta} +(\d+) ", out, re.MULTILINE)[1])
+
+
+def test_the_spectrum_of_a_known_covariance_is_counted(predict, tmp_path):
+    code, out, _ = predict(
+        "data=gaussian", "model=linear", "likelihood=gaussian", "schedule.beta=1.5"
+    )
+    assert code == 0
+    assert "Critical beta  9.0" in out
+    # 0.5, 2 and 4 are eigenvalues themselves, on which rounding decides.
+    assert [count(out, beta) for beta in ("1.5", "10")] == [3, 0]
+    (made,) = tmp_path.glob("outputs/predict/*/*/prediction.json")
+    written = json.loads(made.read_text())
+    assert written["eigenvalues"] == pytest.approx([9, 4, 2, 1, 0.5, 0.25], rel=1e-5)
+    assert (made.parent / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+    # Reverse water-filling at theta = 1.5: 1/2 log(9 * 4 * 2 / 1.5^3) nats.
+    assert "3 active dimensions" in out
+    assert "rate 1.530" in out
+
+
+def test_any_command_line_of_vae_train_can_be_predicted(predict):
+    code, out, _ = predict("model=cnn", "strategy=free_bits", "trainer.epochs=3", "seed=4")
+    assert code == 0
+    assert "digits 1x8x8" in out
+    code, out, _ = predict("model=pixelcnn")
+    assert "autoregressive" in out
+
+
+def test_a_sweep_is_predicted_job_by_job(predict, tmp_path):
+    code, out, _ = predict("-m", "schedule.beta=1,5")
+    assert code == 0
+    assert out.count("Critical beta") == 2
+    assert len(list(tmp_path.glob("outputs/predict/*/*/*/prediction.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["data=nothing"], "choose one of: cifar10, digits"),
+        (["likelihood=discretized_logistic", "data.binarise=none"], "no threshold that is known"),
+        (["model.latent_dim=0"], "model.latent_dim=0"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused_and_leaves_nothing(arguments, told, predict, tmp_path):
+    code, _, err = predict(*arguments)
+    assert code == 2
+    assert err.startswith("vae-predict: ")
+    assert told in err
+    assert len(err.strip().splitlines()) <= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_its_own(predict, capsys):
+    with pytest.raises(SystemExit) as answered:  # Hydra's way
+        _main(["--help"])
+    assert answered.value.code == 0
+    assert capsys.readouterr().out.startswith("vae-predict: at which beta does this data collapse")
+
+
+@pytest.mark.skipif(not (MNIST / "MNIST").is_dir(), reason="the real MNIST is not here")
+def test_mnist_collapses_at_32_and_keeps_seven_directions_at_ten(predict):
+    code, out, _ = predict("data=mnist", f"data.root={MNIST}")
+    assert code == 0
+    assert "60,000 training examples" in out
+    assert "Critical beta  32.4" in out
+    assert [count(out, beta) for beta in (1, 4, 10, 20, 50)] == [164, 25, 7, 3, 0]

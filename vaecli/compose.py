@@ -1,0 +1,169 @@
+"""Letting Hydra compose: shared by the doors that are Hydra applications."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vaecli.errors import UsageError
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE / "configs" if (HERE / "configs").is_dir() else HERE.parent / "configs"
+
+LONGEST_NAME = 120  # of a sweep's run directory
+REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
+
+
+class Composed(NamedTuple):
+    """One job as Hydra composed it."""
+
+    overrides: list[str]  # as they were written: an interpolation in one stays what it is
+    text: str  # config.yaml: the composition before interpolations are resolved
+    directory: Path  # Hydra's; within a sweep, one of this job in it, named by what is swept
+
+
+def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> None:
+    """Let Hydra parse `arguments` and hand each job to `take`.
+
+    take: called once a job, in the process that the launcher chose. Under Hydra's own launcher and
+    sweeper (see `basic`) it need only remember the job; its result goes to the sweeper.
+    Raises one of REFUSALS for what does not compose.
+    """
+
+    def collect(composed: DictConfig) -> float | None:
+        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        text = OmegaConf.to_yaml(composed)
+        return take(Composed(overrides, text, _directory(arguments, overrides)))
+
+    before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors arrive as exceptions
+    sys.argv = [sys.argv[0], *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(collect)()
+    except OSError as error:
+        if isinstance(error, HydraException):  # a missing option is both
+            raise
+        raise UsageError(
+            "hydra.run.dir",
+            error.filename,
+            f"cannot be written ({error.strerror})",
+            "choose a directory you may write to: hydra.run.dir=DIR (hydra.sweep.dir for a sweep)",
+        ) from error
+    finally:
+        sys.argv = before[1]
+        if before[0] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before[0]
+
+
+def basic() -> bool:
+    """True under Hydra's own launcher and sweeper, which run one job after another right here."""
+    config = HydraConfig.get()
+    return config.launcher._target_.endswith(".BasicLauncher") and config.sweeper._target_.endswith(
+        ".BasicSweeper"
+    )
+
+
+def refused(
+    door: str, error: Exception, directories: list[Path], before: set[Path], *, full: bool
+) -> None:
+    """Say on standard error what was wrong, and leave nothing behind.
+
+    full: raise `error` instead, for the user who asked for the whole traceback.
+    """
+    leave_nothing(directories, before)
+    if full:
+        raise error
+    words = str(error) if isinstance(error, UsageError) else told(error)
+    print(f"{door}: {words}", file=sys.stderr)
+
+
+def _directory(arguments: list[str], overrides: list[str]) -> Path:
+    config = HydraConfig.get()
+    directory = Path(config.runtime.output_dir)
+    if config.mode is None or config.mode.name != "MULTIRUN":
+        return directory
+    # The overrides that nobody typed as they stand came from the sweeper.
+    swept = [o for o in overrides if o not in arguments]
+    name = f"{config.job.num}_{','.join(swept)}".rstrip("_").replace("/", "-")
+    return directory / name[:LONGEST_NAME]
+
+
+# Hydra's flags that take a value; argparse wants all overrides in one row behind them.
+FLAGS_WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "-p"}
+FLAGS_WITH_VALUE |= {"--package", "-c", "--cfg", "-i", "--info"}
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and overrides."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        belongs = bool(flags) and flags[-1] in FLAGS_WITH_VALUE
+        (flags if belongs or argument.startswith("-") else overrides).append(argument)
+    return flags, overrides
+
+
+def key_of(override: str) -> str:
+    """The key or group that an override sets."""
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def existing(arguments: list[str]) -> set[Path]:
+    """The directories on the way to where runs will go that are there already, and so stay."""
+    typed = [a.partition("=")[2].strip("'\"") for a in arguments if key_of(a) in OUTPUT_KEYS]
+    roots = [Path(root).absolute() for root in ("outputs", *typed)]
+    return {path for root in roots for path in (root, *root.parents) if path.exists()}
+
+
+OUTPUT_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
+
+
+def leave_nothing(directories: list[Path], before: set[Path]) -> None:
+    """Remove the empty directories that Hydra made for runs that were refused."""
+    from vaecli.rundir import remove_empty
+
+    directories = list(directories)
+    if HydraConfig.initialized():
+        directories.append(Path(HydraConfig.get().runtime.output_dir))
+    for directory in directories:
+        directory = directory.absolute()
+        if not directory.exists():
+            directory = directory.parent
+        if directory not in before and [p.name for p in directory.glob("*")] == ["multirun.yaml"]:
+            (directory / "multirun.yaml").unlink()  # Hydra's, of a sweep of which nothing ran
+        remove_empty(directory, keep=before)
+
+
+def told(error: Exception) -> str:
+    """Hydra's own message, without its search path, in at most three lines."""
+    text = str(error)
+    if error.__cause__ is not None and len(text.strip().splitlines()) == 1:
+        text += f"\n{error.__cause__}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    key = re.match(r"Could not override '([^.']+)\.([^']+)'", lines[0])
+    if key:
+        group, name = key.groups()
+        lines[1:] = [
+            f"the chosen {group} option has no key {name!r}; `vae-train --cfg job` prints its keys",
+            f"if another option has it, choose that one too: {group}=...",
+        ]
+    elif lines[0].startswith("Could not override"):
+        lines[1:] = ["`vae-train --help` lists the groups and keys"]
+    choices = [i for i, line in enumerate(lines) if line.startswith("Available options")]
+    if choices:
+        options = (line for line in lines[choices[0] + 1 :] if "provider=" not in line)
+        options = [line for line in options if not line.startswith("Config search path")]
+        lines[1:] = ["choose one of: " + ", ".join(options)]
+    return "\n  ".join(lines[:3])

@@ -1,0 +1,1 @@
+"""What must happen: optima and thresholds known without training."""

@@ -1,0 +1,358 @@
+"""The linear VAE in closed form: its optimum, its exact densities, and a trained one beside them.
+
+p(z) = N(0, I), p(x|z) = N(W z + b, s2 I), q(z|x) Gaussian with a diagonal covariance. Minimising
+-E log p(x|z) + beta KL is probabilistic PCA with noise beta s2: with l_j the eigenvalues of the
+training split's 1/N covariance and theta = beta s2, dimension j is in use iff l_j > theta.
+
+Sources: Tipping & Bishop 1999, "Probabilistic Principal Component Analysis" (beta = 1); Lucas et
+al. 2019, "Don't Blame the ELBO!" (the ELBO's optimum is pPCA's); Wang & Ziyin 2022, "Posterior
+Collapse of a Linear Latent Variable Model" (theorem 2: any beta).
+"""
+
+# N examples, D = C*H*W pixels, k latent dimensions, J = min(k, D) leading directions; nats per
+# example. l, theta and s2 are in squared units of the data.
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+from vaecli.data.statistics import CHUNK
+from vaecli.diagnosis.rate import examples
+from vaecli.models import linear
+from vaecli.models.likelihoods.gaussian import LOG_2PI, Gaussian
+from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
+from vaecli.models.posterior import Posterior, StandardNormal
+from vaecli.models.vae import VAE
+
+# An eigenvalue below this share of the largest is the rounding of zero: a pixel that never varies.
+ROUNDING = 1e-12
+MOST_PIXELS = 4096  # whose D x D covariance is decomposed: some 20 seconds on two cores
+MOST_ROWS = 10  # latent dimensions that are compared one by one
+
+
+class Moments(NamedTuple):
+    """A split in the training split's principal directions u_j, about the training mean m."""
+
+    mean: Tensor  # (J,) E u_j'(x - m)
+    covariance: Tensor  # (J, J) population covariance of the u_j'(x - m)
+    total: float  # E |x - m|^2, over all directions
+
+
+class Optimum(NamedTuple):
+    """What the best linear VAE gives, on the split that it was solved or measured for."""
+
+    sigma2: float  # s2, of p(x|z)
+    theta: float  # beta s2: only directions of more variance are in use
+    active: int
+    kl_per_dim: Tensor  # (k,) E_x KL_j, zero where collapsed
+    mu_variance: Tensor  # (k,) Var_x[mu_j]
+    mutual_information: float  # of x and z if the data is Gaussian; of other data an upper bound
+    squared_error: float  # E |x - E[x|z]|^2, z ~ q(z|x)
+    distortion: float
+    rate: float
+    objective: float  # distortion + beta rate
+    elbo: float  # -(distortion + rate)
+    neg_log_px: float  # -E log p(x) of the model itself, N(b, W W' + s2 I)
+
+
+# ---------------------------------------------------------------------- the optimum
+
+
+def optimum(
+    eigenvalues: Tensor,
+    latent_dim: int,
+    *,
+    beta: float,
+    sigma2: float | None,
+    moments: Moments | None = None,
+) -> Optimum:
+    """The global optimum of E[-log p(x|z)] + beta KL over W, b, q and, if sigma2 is None, s2.
+
+    eigenvalues: (D,) of the training split's 1/N covariance, descending. latent_dim may exceed D.
+    moments: of another split, on which the optimum's figures are wanted; None: the training split.
+
+    W_j = sqrt(l_j - theta) u_j; q(z_j|x) has mean sqrt(l_j - theta)/l_j u_j'(x - m) and variance
+    theta/l_j. On the training split then KL_j = 1/2 log(l_j/theta), Var_x[mu_j] = 1 - theta/l_j,
+    and the residual of a direction in use is theta. On another split the same model is averaged
+    over that split's moments.
+
+    Raises ValueError for beta <= 0, and if a learned s2 has no unique optimum: with a latent
+    dimension for every direction that varies (r of D) and beta <= D/r it falls to zero, or is
+    undetermined at equality.
+    """
+    if not beta > 0:
+        raise ValueError(f"beta={beta} must be above 0: without a KL term there is no optimum")
+    lam = eigenvalues.double().clamp(min=0)
+    d, j = len(lam), min(latent_dim, len(lam))
+    s2 = _learned_sigma2(lam, j, beta) if sigma2 is None else sigma2
+    theta = beta * s2
+    l = lam[:j]
+    if moments is None:
+        moments = Moments(torch.zeros_like(l), l.diag(), lam.sum().item())
+    a = int((l > theta).sum())
+    second = (moments.mean.square() + moments.covariance.diagonal())[:a]  # E (u_j'(x - m))^2
+    l, kept = l[:a], moments.covariance[:a, :a]
+    gain = (l - theta).sqrt() / l  # mu_j = gain_j u_j'(x - m)
+    noise = theta / l  # the variance of q(z_j|x)
+    kl = torch.zeros(latent_dim, dtype=torch.float64)
+    kl[:a] = 0.5 * (gain.square() * second + noise - 1 - noise.log())
+    mu_covariance = gain[:, None] * kept * gain  # (a, a)
+    mu_variance = torch.zeros_like(kl)
+    mu_variance[:a] = mu_covariance.diagonal()
+    aggregate = mu_covariance + noise.diag()  # the covariance of q(z)
+    unexplained = moments.total - second.sum().item()
+    residual = second * noise.square() + (l - theta) * noise
+    squared_error = residual.sum().item() + unexplained
+    distortion = 0.5 * d * (LOG_2PI + math.log(s2)) + squared_error / (2 * s2)
+    rate = kl.sum().item()
+    c = l - theta + s2  # the model's own variance in the directions in use
+    log_determinant = c.log().sum().item() + (d - a) * math.log(s2)
+    distance = (second / c).sum().item() + unexplained / s2
+    return Optimum(
+        sigma2=s2,
+        theta=theta,
+        active=a,
+        kl_per_dim=kl,
+        mu_variance=mu_variance,
+        mutual_information=0.5 * (torch.logdet(aggregate) - noise.log().sum()).item() if a else 0.0,
+        squared_error=squared_error,
+        distortion=distortion,
+        rate=rate,
+        objective=distortion + beta * rate,
+        elbo=-(distortion + rate),
+        neg_log_px=0.5 * (d * LOG_2PI + log_determinant + distance),
+    )
+
+
+def _learned_sigma2(lam: Tensor, j: int, beta: float) -> float:
+    """The root s2 of sum_{i<=j} min(l_i/s2, beta) + sum_{i>j} l_i/s2 = D, for lam (D,).
+
+    With a directions in use it is sum_{i>a} l_i / (D - beta a). Taken in as long as the next one
+    exceeds beta s2, which keeps the denominator positive and lowers s2 each time.
+    """
+    d = len(lam)
+    varying = int((lam > ROUNDING * lam[0]).sum())
+    if j >= varying and beta * varying <= d:
+        raise ValueError(
+            f"a learned sigma has no unique optimum: {j} latent dimensions can explain all "
+            f"{varying} directions of the data, and beta={beta:g} is too low to stop them"
+        )
+    rest = lam.flip(0).cumsum(0).flip(0)  # (D,) sum_{i>=a} l_i, from 0
+    a = 0
+    while True:
+        s2 = rest[a].item() / (d - beta * a)
+        if a == j or lam[a].item() <= beta * s2:
+            return s2
+        a += 1
+
+
+# ---------------------------------------------------------------------- exact densities
+
+
+def log_px(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> Tensor:
+    """Log N(x; bias, W W' + sigma2 I): x (N, D), weight (D, k), bias (D,) -> (N,) float64.
+
+    Exact for any linear-Gaussian decoder, by the k x k matrix W'W + sigma2 I (Woodbury).
+    """
+    x, weight, bias = x.double(), weight.double(), bias.double()
+    d, k = weight.shape
+    L = _cholesky(weight, sigma2)
+    error = x - bias  # (N, D)
+    explained = torch.linalg.solve_triangular(L, weight.T @ error.T, upper=False)  # (k, N)
+    distance = (error.square().sum(1) - explained.square().sum(0)) / sigma2
+    log_determinant = 2 * L.diagonal().log().sum() + (d - k) * math.log(sigma2)
+    return -0.5 * (d * LOG_2PI + log_determinant + distance)
+
+
+def posterior(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> tuple[Tensor, Tensor]:
+    """The exact p(z|x): x (N, D), weight (D, k), bias (D,) -> mean (N, k), covariance (k, k).
+
+    The covariance is the same for every x. Both float64.
+    """
+    x, weight, bias = x.double(), weight.double(), bias.double()
+    L = _cholesky(weight, sigma2)
+    mean = torch.cholesky_solve(weight.T @ (x - bias).T, L).T
+    return mean, sigma2 * torch.cholesky_inverse(L)
+
+
+def _cholesky(weight: Tensor, sigma2: float) -> Tensor:
+    """Of W'W + sigma2 I, (k, k), lower."""
+    k = weight.shape[1]
+    return torch.linalg.cholesky(weight.T @ weight + sigma2 * torch.eye(k).to(weight))
+
+
+# ---------------------------------------------------------------------- data and trained models
+
+
+class Principal(NamedTuple):
+    """The training split's mean and its principal directions, float64 on the host."""
+
+    mean: Tensor  # (D,)
+    eigenvalues: Tensor  # (D,) of the 1/N covariance, descending
+    directions: Tensor  # (D, D) unit columns
+
+
+@lru_cache(maxsize=1)
+def principal(data: Data) -> Principal:
+    """The eigendecomposition of the training split's 1/N covariance; kept for the last data."""
+    n, d = len(data.train.x), math.prod(data.shape)
+    mean = sum(x.sum(0) for x in _chunks(data, "train", n)) / n
+    scatter = torch.zeros(d, d, dtype=torch.float64)
+    for x in _chunks(data, "train", n):
+        centred = x - mean
+        scatter.addmm_(centred.T, centred)
+    eigenvalues, directions = torch.linalg.eigh(scatter / n)
+    return Principal(mean, eigenvalues.flip(0).clamp(min=0), directions.flip(1))
+
+
+def moments(data: Data, split: str, latent_dim: int, *, samples: int | None = None) -> Moments:
+    """Of the first `samples` examples (None: all) of `split`, as `optimum` takes them."""
+    n = len(getattr(data, split).x) if samples is None else samples
+    found = principal(data)
+    leading = found.directions[:, :latent_dim]  # (D, J)
+    along, total = [], 0.0
+    for x in _chunks(data, split, n):
+        centred = x - found.mean
+        along.append(centred @ leading)
+        total += centred.square().sum().item()
+    y = torch.cat(along)  # (N, J)
+    mean = y.mean(0)
+    y -= mean
+    return Moments(mean, y.T @ y / n, total / n)
+
+
+def _chunks(data: Data, split: str, n: int) -> Iterator[Tensor]:
+    """The first n examples, (B, D) float64 on the host at a time."""
+    for index in torch.arange(n).split(CHUNK):
+        yield examples(data, split, index).flatten(1).cpu().double()
+
+
+class Decoder(NamedTuple):
+    """p(x|z) of a linear-Gaussian VAE as `log_px` and `posterior` take it."""
+
+    weight: Tensor  # (D, k) float64
+    bias: Tensor  # (D,) float64
+    sigma2: float
+    learned: bool  # sigma2 is a parameter
+
+
+def linear_gaussian(vae: VAE) -> Decoder | None:
+    """The decoder of `vae` if theory speaks of it: linear, Gaussian, prior and posterior plain."""
+    likelihood = vae.likelihood
+    plain = type(vae.posterior) is Posterior and type(vae.prior) is StandardNormal
+    if not plain or type(vae.decoder) is not linear._LinearDecoder:
+        return None
+    if type(likelihood) is Gaussian:
+        sigma2 = likelihood.sigma**2
+    elif type(likelihood) is GaussianLearned:
+        sigma2 = math.exp(2 * likelihood.log_sigma.item())
+    else:
+        return None
+    weight = vae.decoder.weight.weight.detach().cpu().double()
+    bias = vae.output_bias.detach().cpu().double().flatten()
+    return Decoder(weight, bias, sigma2, type(likelihood) is GaussianLearned)
+
+
+# ---------------------------------------------------------------------- the comparison
+
+
+def compare(
+    vae: VAE, data: Data, *, split: str, beta: float, diagnosis: dict
+) -> list[dict[str, Any]] | None:
+    """Rows {figure, theory, measured, standard_error} of a diagnosis beside the optimum.
+
+    diagnosis: what `diagnosis.diagnose` made of `vae` on `split`, Estimates or their dicts; a
+    figure that it lacks gets no row. theory is the optimum of the training split, averaged over
+    exactly the examples of `split` that were diagnosed, so the standard errors (None: not known)
+    overstate the noise: they contain the spread between examples, which both sides share.
+
+    None where theory is silent: a model that is not linear-Gaussian, beta = 0, a learned sigma
+    without an optimum, more than MOST_PIXELS pixels. A strategy that changes the loss moves the
+    optimum; the rows then tell by how much.
+    """
+    decoder = linear_gaussian(vae)
+    if decoder is None or beta <= 0 or math.prod(data.shape) > MOST_PIXELS:
+        return None
+    n = diagnosis["examples"]
+    try:
+        best = optimum(
+            principal(data).eigenvalues,
+            vae.latent_dim,
+            beta=beta,
+            sigma2=None if decoder.learned else decoder.sigma2,
+            moments=moments(data, split, vae.latent_dim, samples=n),
+        )
+    except ValueError:
+        return None
+    rows = _flat_rows(best, diagnosis, beta)
+    rows += _dimension_rows(best, diagnosis)
+    information = diagnosis.get("information", {})
+    # A saturated estimate is a bound: nothing to be compared.
+    if "mutual_information" in information and not information.get("saturated"):
+        measured = information["mutual_information"]
+        rows.append(_row("mutual_information", best.mutual_information, measured))
+    measured = diagnosis.get("likelihood", {}).get("importance_weighted")
+    if measured is not None:
+        rows.append(_row("log_px_importance_weighted", -best.neg_log_px, measured))
+    exact = torch.cat([log_px(x, *decoder[:3]) for x in _chunks(data, split, n)]).mean().item()
+    rows.append(_row("log_px_exact", -best.neg_log_px, exact))  # of the trained weights
+    if decoder.learned:
+        rows.append(_row("sigma2", best.sigma2, decoder.sigma2))
+    return rows
+
+
+def _flat_rows(best: Optimum, diagnosis: dict, beta: float) -> list[dict[str, Any]]:
+    threshold = diagnosis["threshold"]
+    above = int((best.kl_per_dim > threshold).sum())
+    rows = [_row("active_dimensions", above, diagnosis["active_dimensions"])]
+    errors = diagnosis.get("standard_errors", {})
+    for key in ("rate", "distortion", "elbo"):
+        if key in diagnosis:
+            rows.append(_row(key, getattr(best, key), diagnosis[key], errors.get(key)))
+    if "distortion" in diagnosis:
+        objective = diagnosis["distortion"] + beta * diagnosis["rate"]
+        # Of the ELBO it is known; in general the spread of a sum is no sum of spreads.
+        error = errors.get("elbo") if beta == 1 else None
+        rows.append(_row("objective", best.objective, objective, error))
+    return rows
+
+
+def _dimension_rows(best: Optimum, diagnosis: dict) -> list[dict[str, Any]]:
+    """One row a dimension, both sides in descending order; of many dimensions sums only."""
+    pairs = {
+        "kl_per_dim": (best.kl_per_dim.tolist(), diagnosis["kl_per_dim"]),
+        "mu_variance": (best.mu_variance.tolist(), diagnosis.get("mu_variance_per_dim")),
+    }
+    rows = []
+    for name, (theory, measured) in pairs.items():
+        if measured is None:
+            continue
+        if len(theory) > MOST_ROWS:
+            rows.append(_row(f"{name}_sum", sum(theory), sum(measured)))
+            continue
+        ranked = zip(sorted(theory, reverse=True), sorted(measured, reverse=True), strict=True)
+        rows += [_row(f"{name}[{rank}]", *pair) for rank, pair in enumerate(ranked)]
+    return rows
+
+
+def _row(
+    figure: str, theory: float, measured: Any, standard_error: float | None = None
+) -> dict[str, Any]:
+    """`measured` is a number, or an Estimate with its own standard error, or that as a dict."""
+    if hasattr(measured, "_asdict"):
+        measured = measured._asdict()
+    if isinstance(measured, dict):
+        measured, standard_error = measured["value"], measured["standard_error"]
+    return {
+        "figure": figure,
+        "theory": theory,
+        "measured": measured,
+        "standard_error": standard_error,
+    }

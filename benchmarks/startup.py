@@ -18,7 +18,7 @@ COMMANDS = {"--help": (["--help"], 1), "train": ([], 30)}  # arguments and targe
 # Where the digits run spends its time: phase -> functions; time within a listed function that
 # another one calls counts for the inner one alone.
 PHASES = {
-    "composition": ["vaecli.train._compose"],
+    "composition": ["vaecli.train._collect"],
     "data": ["vaecli.data.digits.Digits.load"],
     "build": ["vaecli.run.build"],
     "optimizer": ["vaecli.training.fit.Fit.__init__"],

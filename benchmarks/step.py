@@ -31,8 +31,8 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from vaecli.build import build
-from vaecli.config import read
 from vaecli.compose import CONFIGS
+from vaecli.config import read
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_precision, prepare_process
 from vaecli.training.signals import StopRequests

@@ -4,6 +4,7 @@ data=gaussian has the same exact covariance in every split, so theory's figures 
 split as they stand, and what remains is how well training has converged.
 """
 
+import math
 from typing import NamedTuple
 
 import pytest
@@ -16,7 +17,7 @@ from vaecli.theory.linear_vae import compare, linear_gaussian, optimum
 # and 0.004 nats per KL_j of the optimum, where the constant rate of the defaults hovers at ten
 # times that. Half the rate needs twice the updates.
 RECIPE = (
-    "data=gaussian", "model=linear", "diagnosis=quick", "device=cpu",
+    "data=gaussian", "model=linear", "diagnosis.plots=false", "device=cpu",
     "trainer.batch_size=512", "trainer.lr=2e-2", "trainer.lr_schedule=cosine",
     "trainer.epochs=600", "trainer.evaluate_every=600", "trainer.checkpoint_every=600",
 )  # fmt: skip
@@ -120,3 +121,67 @@ def test_training_finds_the_optimum_of_the_closed_form(setting, train):
         assert row["theory"] - 1e-3 * len(setting.spectrum) < row["measured"] < row["theory"] + 1e-4
     if setting.sigma2 is None:
         assert named["sigma2"]["measured"] == pytest.approx(best.sigma2, rel=5e-3)
+
+    assert_information(diagnosis, setting, best)
+    assert_use_of_z(diagnosis, setting, best)
+    # K = 100 leaves little of the gap that a beta other than 1 opens between q and the posterior.
+    exact = named["log_px_exact"]["measured"]
+    assert exact - 0.05 < diagnosis["likelihood"]["importance_weighted"]["value"] < exact + 0.01
+
+
+def assert_information(diagnosis, setting, best):
+    """q(z) is N(0, I) at the optimum, so all of the rate is mutual information."""
+    information = diagnosis["information"]
+    parts = information["rate_split"]
+    if information["saturated"]:
+        low, high = information["own_included"], information["leave_one_out"]
+        assert low["value"] - 4 * low["standard_error"] < best.rate
+        assert best.rate < high["value"] + 4 * high["standard_error"]
+    else:
+        within(information["mutual_information"], best.rate)
+        within(information["aggregate_kl"], 0.0)
+        within(parts["total_correlation"], 0.0)
+    within(parts["marginal_kl"], 0.0)
+    within(parts["residual"], 0.0)
+
+    # Active units, but for one whose variance lies at the threshold.
+    signal = best.mu_variance
+    clear = ((signal - 0.01).abs() > 0.005).all()
+    assert not clear or diagnosis["active_units"] == int((signal > 0.01).sum())
+
+    # KL_j(x) = (A g^2 - A)/2 + KL_j with g ~ N(0, 1): the 99 % quantile of 1,024 draws of g^2 is
+    # 6.63 with a standard error of 1.02.
+    curve = sorted(diagnosis["collapse_curve"]["epsilon_per_dim"], reverse=True)
+    for found, a, kl in zip(curve, signal.tolist(), best.kl_per_dim.tolist(), strict=True):
+        assert abs(found - (0.5 * a * (6.635 - 1) + kl)) < 4 * 0.5 * a * 1.02 + 0.05
+
+
+def assert_use_of_z(diagnosis, setting, best):
+    """Columns of W have length^2 l_j - theta; the code's noise leaves theta of each."""
+    spectrum = torch.tensor(sorted(setting.spectrum, reverse=True), dtype=torch.float64)
+    gain = (spectrum[: setting.k] - best.theta).clamp(min=0) / (2 * best.sigma2)
+    use = diagnosis["latent_use"]
+    within(use["shuffled"], 2 * gain.sum().item(), slack=0.02)
+    within(use["prior"], 2 * gain.sum().item(), slack=0.02)
+    within(use["zeroed"], gain.sum().item(), slack=0.02)
+
+    # Without a code the best is N(0, sigma^2 I) around the mean; the test split's covariance is
+    # the training split's, so nothing is sampled.
+    d, trace = len(spectrum), spectrum.sum().item()
+    sigma2 = trace / d if setting.sigma2 is None else setting.sigma2
+    alone = 0.5 * d * math.log(2 * math.pi * sigma2) + trace / (2 * sigma2)
+    assert diagnosis["baseline"]["no_code"]["value"] == pytest.approx(alone, abs=1e-3)
+    assert abs(diagnosis["pruning"]["change"]["value"]) < 0.01
+    if setting.beta == 1:  # elsewhere the ELBO is not what the posterior was trained for
+        assert abs(diagnosis["inference"]["gain"]["value"]) < 0.05
+    # Nothing is wrong with a model at its optimum, although it may have little to say.
+    assert set(diagnosis["patterns"]) <= {
+        "saturated estimate", "healthy pruning",
+        *(["healthy by count only"] if best.rate < math.log(2) else []),
+    }  # fmt: skip
+
+
+def within(estimate, truth, slack=0.01):
+    """Four standard errors, as some 150 figures are compared, and what training may be off."""
+    error = estimate["standard_error"]
+    assert abs(estimate["value"] - truth) < 4 * error + slack, (estimate, truth)

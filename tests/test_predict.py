@@ -86,6 +86,64 @@ def test_help_is_its_own(predict, capsys):
     assert capsys.readouterr().out.startswith("vae-predict: at which beta does this data collapse")
 
 
+def test_a_refusal_after_help_in_the_same_process_is_told_all_the_same(predict, capsys):
+    with pytest.raises(SystemExit):
+        _main(["--help"])
+    capsys.readouterr()
+    code, _, err = predict("model=nosuch")
+    assert code == 2
+    assert "nosuch" in err
+
+
+@pytest.mark.parametrize("arguments", [("schedule.beta=1,5", "-m"), ("-m", "schedule.beta=1,5")])
+def test_flags_may_stand_before_or_behind_the_overrides(arguments, predict):
+    code, out, err = predict(*arguments)
+    assert code == 0, err
+    assert out.count("Critical beta") == 2
+
+
+def test_a_sweep_with_one_bad_job_is_refused_whole(predict, tmp_path):
+    code, out, err = predict("-m", "schedule.beta=1,-1")
+    assert code == 2
+    assert out == ""
+    assert "schedule.beta=-1.0" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_cannot_be_resumed_by_predicting_it(predict, tmp_path):
+    code, _, err = predict("resume=outputs/some/run")
+    assert code == 2
+    assert "resume" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_when_the_objective_is_not_the_plain_one(predict):
+    _, plain, _ = predict("strategy=encoder_steps")
+    _, floored, _ = predict("strategy=free_bits")
+    assert "FreeBits" in floored
+    assert "plain objective" not in plain
+
+
+@pytest.mark.parametrize("beta", [0, 0.001, 1000])
+def test_a_beta_outside_the_spectrum_is_drawn_too(beta, predict, tmp_path):
+    code, out, _ = predict(f"schedule.beta={beta}", "hydra.run.dir=here")  # warnings are errors
+    assert code == 0
+    assert (count(out, f"{beta:g}") == 0) == (beta == 1000)
+    assert (tmp_path / "here" / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_file_holds_what_the_table_says(predict, tmp_path):
+    _, out, _ = predict("schedule.beta=3", "model.latent_dim=2", "hydra.run.dir=here")
+    written = json.loads((tmp_path / "here" / "prediction.json").read_text())
+    assert written["beta"] == 3
+    assert written["unstable_directions"] == count(out, 3) > 2
+    assert written["expected_active"] == 2  # no more than there are latents
+    assert [count(out, f"{row['beta']:g}") for row in written["table"]] == [
+        row["unstable_directions"] for row in written["table"]
+    ]
+    assert f"Critical beta  {written['critical_beta']:.1f}" in out
+
+
 @pytest.mark.skipif(not (MNIST / "MNIST").is_dir(), reason="the real MNIST is not here")
 def test_mnist_collapses_at_32_and_keeps_seven_directions_at_ten(predict):
     code, out, _ = predict("data=mnist", f"data.root={MNIST}")

@@ -135,7 +135,10 @@ def leave_nothing(directories: list[Path], before: set[Path]) -> None:
     from vaecli.rundir import remove_empty
 
     directories = list(directories)
-    if HydraConfig.initialized():
+    # After --help, which composes no job, there is a config without a directory.
+    if HydraConfig.initialized() and not OmegaConf.is_missing(
+        HydraConfig.get().runtime, "output_dir"
+    ):
         directories.append(Path(HydraConfig.get().runtime.output_dir))
     for directory in directories:
         directory = directory.absolute()

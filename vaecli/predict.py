@@ -11,16 +11,20 @@ from vaecli.compose import (
     OUTPUT_KEYS,
     REFUSALS,
     Composed,
+    basic,
     compose,
     existing,
     key_of,
     leave_nothing,
     refused,
+    split,
 )
+from vaecli.errors import UsageError, require
 
 if TYPE_CHECKING:
     from vaecli.config import Config
     from vaecli.data.base import Data, DataSet
+    from vaecli.rundir import RunDirectory
     from vaecli.theory.thresholds import Spectrum
 
 WRONG_USE = 2
@@ -42,14 +46,15 @@ def main() -> None:
 def _main(arguments: list[str]) -> int:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     before = existing([*arguments, "hydra.run.dir=outputs/predict"])
-    typed = {key_of(argument) for argument in arguments}
-    ours = [f"{key}='{WHERE}'" for key in OUTPUT_KEYS if key not in typed]
     jobs: list[Composed] = []
     try:
-        # Hydra wants flags with their values first; overrides may follow one another in any order.
-        compose([*arguments, *ours, *HELP], jobs.append)
-        for job in jobs:
-            _predict(job)
+        _collect(arguments, jobs)
+        loaded: dict[DataSet, Data] = {}
+        prepared = [(job, *_prepare(job, loaded)) for job in jobs]
+        for number, (job, config, data, found) in enumerate(prepared, 1):
+            if len(prepared) > 1:
+                print(f"\n=== {number} of {len(jobs)}: {job.directory.name}")
+            _predict(job, config, data, found)
         return 0
     except REFUSALS as error:
         refused("vae-predict", error, [job.directory for job in jobs], before, full=full_error)
@@ -59,18 +64,42 @@ def _main(arguments: list[str]) -> int:
         return 130
 
 
-def _predict(job: Composed) -> None:
+def _collect(arguments: list[str], jobs: list[Composed]) -> None:
+    """Append what is to be predicted; under a launcher that is not Hydra's own, predict it now."""
+    flags, overrides = split(arguments)
+    typed = {key_of(override) for override in overrides}
+    if "resume" in typed and "resume=null" not in overrides:
+        raise UsageError(
+            "resume", "DIR", "is for vae-train", "give the run's own overrides to vae-predict"
+        )
+    ours = [f"{key}='{WHERE}'" for key in OUTPUT_KEYS if key not in typed]
+
+    def take(composed: Composed) -> None:
+        if basic():
+            jobs.append(composed)
+        else:
+            _predict(composed, *_prepare(composed, {}))
+
+    # Hydra's parser wants all overrides in one row.
+    compose([*flags, *ours, *HELP, *overrides], take)
+
+
+def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, Spectrum]:
+    """Everything of a job that can be refused. `loaded`: data sets of the jobs before it."""
     from omegaconf import OmegaConf
 
     from vaecli.build import check
     from vaecli.config import read
-    from vaecli.errors import require
-    from vaecli.rundir import RunDirectory
+    from vaecli.rundir import check_writable
     from vaecli.theory.thresholds import spectrum
 
     config = read(OmegaConf.create(job.text))
-    config.data.check_files()
-    data = _everything(config.data).load()
+    check_writable(job.directory)
+    wanted = _everything(config.data)
+    if wanted not in loaded:
+        wanted.check_files()
+        loaded[wanted] = wanted.load()
+    data = loaded[wanted]
     check(config, data)
     name, likelihood = config.make_likelihood(data)
     found = spectrum(data, likelihood)
@@ -78,13 +107,28 @@ def _predict(job: Composed) -> None:
         found is not None, "likelihood", name, "has no threshold that is known to theory",
         "use bernoulli, gaussian or gaussian_learned",
     )  # fmt: skip
+    return config, data, found
+
+
+def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None:
+    from vaecli.rundir import RunDirectory
+
+    name, _ = config.make_likelihood(data)
+    count, exact = found.unstable(config.schedule.beta)
     prediction = {
         "data": data.name,
+        "examples": len(data.train.x),
         "likelihood": name,
         "critical_beta": found.critical_beta,
         "beta": config.schedule.beta,
         "latent_dim": config.model.latent_dim,
-        "unstable_directions": {f"{beta:g}": found.unstable(beta)[0] for beta in _betas(config)},
+        "unstable_directions": count,
+        "at_least": not exact,
+        "expected_active": _expected(config, data, found),
+        "table": [
+            {"beta": beta, "unstable_directions": n, "at_least": not whole}
+            for beta, (n, whole) in ((beta, found.unstable(beta)) for beta in _betas(config))
+        ],
         "dimensions": found.dimensions,
         "eigenvalues": found.eigenvalues.tolist(),
     }
@@ -107,12 +151,24 @@ def _betas(config: Config) -> list[float]:
     return sorted({*BETAS, config.schedule.beta})
 
 
+def _expected(config: Config, data: Data, found: Spectrum) -> int:
+    """How many dimensions can survive at the configured beta, as a run is told at its start."""
+    from vaecli.build import predict
+
+    told = predict(data, config)
+    count, _ = found.unstable(config.schedule.beta)
+    return min(count, config.model.latent_dim) if told is None else told.expected_active
+
+
 def _lines(config: Config, data: Data, name: str, found: Spectrum) -> list[str]:
+    from vaecli.theory.prediction import HARMLESS
+
     beta, k = config.schedule.beta, config.model.latent_dim
     drawn = ", binarised in every batch" if data.dynamic else ""
+    held_out = ", none held out for validation" if hasattr(config.data, "val_fraction") else ""
     lines = [
         f"Data         {data.name} {'x'.join(map(str, data.shape))}{drawn}: "
-        f"{len(data.train.x):,} training examples, none held out for validation",
+        f"{len(data.train.x):,} training examples{held_out}",
         f"Likelihood   {name}",
         f"Critical beta  {found.critical_beta:.1f}",
         "",
@@ -135,6 +191,19 @@ def _lines(config: Config, data: Data, name: str, found: Spectrum) -> list[str]:
         lines.append(
             "It is for decoders whose pixels are independent given z: an autoregressive one needs "
             "z less, and collapses earlier."
+        )
+    changed = [type(s).__name__ for s in config.strategies if not s.slots <= HARMLESS]
+    if changed:
+        lines.append(
+            f"It is for the plain objective D + beta R, which {' and '.join(changed)} "
+            "changes on purpose."
+        )
+    local = min(found.unstable(beta)[0], k)
+    if name == "gaussian_learned" and _expected(config, data, found) > local:
+        lines.append(
+            "The learned sigma shrinks as dimensions come into use, which lets more follow: in a "
+            "linear VAE,"
+            f" {_expected(config, data, found)} of {k} at beta {beta:g}."
         )
     return lines + _closed_form(config, data)
 
@@ -167,18 +236,21 @@ def _closed_form(config: Config, data: Data) -> list[str]:
     ]
 
 
-def _draw(directory, prediction: dict) -> None:
+def _draw(directory: RunDirectory, prediction: dict) -> None:
     from vaecli.reporting.spectrum_plot import spectrum_plot
 
     drawn = spectrum_plot(
         prediction["eigenvalues"],
+        complete=len(prediction["eigenvalues"]) == prediction["dimensions"],
         beta=prediction["beta"],
         latent_dim=prediction["latent_dim"],
         betas=BETAS,
         name=f"{prediction['data']}, {prediction['likelihood']}",
     )
-    with (directory.path / "spectrum.png").open("wb") as file:
+    unfinished = directory.path / ".spectrum.png.unfinished"
+    with unfinished.open("wb") as file:
         drawn.canvas.print_png(file)
+    os.replace(unfinished, directory.path / "spectrum.png")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from vaecli.options import find
 FILES = Path(__file__).parents[2] / "configs" / "data"
 NAMES = [
     *("digits", "mnist", "fashion_mnist", "kmnist", "emnist", "omniglot", "cifar10", "svhn"),
-    *("image_folder", "npz"),
+    *("image_folder", "npz", "gaussian"),
 ]
 
 

@@ -349,3 +349,43 @@ def test_logistic_mean_and_samples_agree_with_the_masses(log_scale):
     share = levels.bincount(minlength=LEVELS) / 100_000
     # a quantile grid of 1e-5 misplaces at most one draw at either edge of a bin
     torch.testing.assert_close(share, mass, atol=2.5e-5, rtol=0)
+
+
+# ---------------------------------------------------------------- the score at collapse
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [Bernoulli(), Gaussian(sigma=0.7), GaussianLearned()],
+    ids=lambda l: type(l).__name__,
+)
+def test_whitened_score_is_the_gradient_over_the_root_of_minus_the_second_derivative(likelihood):
+    """At the best constant output; the second derivative is the same for every x."""
+    grey = torch.rand(50, 2, 3, 3) * torch.linspace(0.3, 1, 9).reshape(3, 3)
+    mean, variance = moments(grey)
+    start = likelihood.start(mean, variance)
+    out = start.expand(50, *start.shape).clone().requires_grad_()
+    (score,) = torch.autograd.grad(
+        likelihood.log_prob(out, grey).sum(), out, create_graph=True
+    )  # pixels and examples are independent: one backward pass gives every derivative
+    (second,) = torch.autograd.grad(score.sum(), out)
+    torch.testing.assert_close(second, second[:1].expand_as(second))
+    found = likelihood.whitened_score(grey, mean, variance)
+    # float32 sums; sigma of the learned one goes through log and softplus
+    torch.testing.assert_close(
+        found, (score / (-second).sqrt()).detach().flatten(1), rtol=1e-4, atol=1e-5
+    )
+    # so that the bias alone cannot improve: start is the best constant
+    torch.testing.assert_close(found.mean(0), torch.zeros(18), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "likelihood", [Bernoulli(), Gaussian(), GaussianLearned()], ids=lambda l: type(l).__name__
+)
+def test_whitened_score_of_a_pixel_that_never_varies_is_zero(likelihood):
+    x = torch.rand(20, 1, 2, 2).round()
+    x[..., 0, 0], x[..., 1, 1] = 0, 1
+    found = likelihood.whitened_score(x, *moments(x))
+    assert found.isfinite().all()
+    assert (found[:, [0, 3]] == 0).all()
+    assert (found[:, 1:3] != 0).all()

@@ -14,11 +14,11 @@ from vaecli.data.base import Data
 CHUNK = 2000  # images converted to float at once
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def pixel_statistics(data: Data) -> tuple[Tensor, Tensor]:
     """Mean and population variance of each pixel over the training split, (C, H, W) each.
 
-    Of a dynamically binarised set: those of the binary pixels. Kept for the last few data sets,
+    Of a dynamically binarised set: those of the binary pixels. Kept for the last data set,
     because initialisation, theory and diagnosis all ask.
     """
     n = len(data.train.x)

@@ -30,7 +30,8 @@ def baseline(
     fitted to the training split (`Likelihood.start`). An autoregressive decoder models the data by
     itself: a copy of it gets z = 0 and `steps` more updates on the training split; None if `steps`
     is 0. These start from the trained decoder, so few do; the figure is an upper bound of what a
-    decoder trained without a code would reach.
+    decoder trained without a code would reach. Next to a model that has not converged the copy has
+    the advantage of these updates.
     """
     n = len(neg_elbo)
     if not vae.autoregressive:

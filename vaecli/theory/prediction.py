@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from vaecli.data.base import Data
 from vaecli.models.base import Family
 from vaecli.models.likelihoods.base import Likelihood
+from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.objectives.strategies.base import Strategy
-from vaecli.theory.thresholds import spectrum
+from vaecli.theory.linear_vae import optimum
+from vaecli.theory.thresholds import cost, spectrum
 
 # Strategies that fill other slots than this change the objective, and with it the threshold.
 HARMLESS = frozenset({"updates"})
+AFFORDABLE = 2e11  # multiplications: MNIST's 3e10 take two seconds on two cores
 CLOSE = 0.25  # a measured count agrees if it is within a quarter, or one, of the expected
 
 
@@ -23,11 +27,7 @@ class Prediction(NamedTuple):
     unstable_directions: int
     at_least: bool  # the spectrum was not computed far enough to count them all
     latent_dim: int
-
-    @property
-    def expected_active(self) -> int:
-        """No more dimensions than there are can leave."""
-        return min(self.unstable_directions, self.latent_dim)
+    expected_active: int
 
     @property
     def words(self) -> str:
@@ -51,15 +51,23 @@ def predict(
 
     It speaks of decoders whose pixels are independent given z (an autoregressive one has a better
     trivial solution), of the plain objective D + beta R, and of likelihoods with a known score.
+    Silent too where the spectrum would take longer than a run should wait; `vae-predict` waits.
     """
     plain = all(strategy.slots <= HARMLESS for strategy in strategies)
-    if family.autoregressive or not plain:
+    if family.autoregressive or not plain or cost(data) > AFFORDABLE:
         return None
     found = spectrum(data, likelihood)
     if found is None:
         return None
     count, exact = found.unstable(beta)
-    return Prediction(found.critical_beta, beta, count, not exact, family.latent_dim)
+    expected = min(count, family.latent_dim)
+    if isinstance(likelihood, GaussianLearned) and found.complete and beta > 0 and expected > 0:
+        # Every direction that is explained lowers sigma, and with it the threshold of the next.
+        with suppress(ValueError):  # sigma has no optimum; the count stays the local one
+            eigenvalues = found.eigenvalues
+            best = optimum(eigenvalues, family.latent_dim, beta=beta, sigma2=None)
+            expected = best.active
+    return Prediction(found.critical_beta, beta, count, not exact, family.latent_dim, expected)
 
 
 def held_against(prediction: Prediction, measured: int) -> dict:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from vaecli.data.base import Data
 from vaecli.data.statistics import pixel_statistics
+from vaecli.errors import require
 from vaecli.models.likelihoods.base import Likelihood
 
 DENSE = 2048  # scores up to which the whole D x D covariance is decomposed
@@ -70,12 +71,12 @@ def spectrum(data: Data, likelihood: Likelihood) -> Spectrum | None:
     A dynamically binarised split is averaged over its draws exactly: nothing is drawn. Up to 2,048
     scores the covariance is decomposed whole; of more, the 64 largest eigenvalues are found by
     iterating over the data (LOBPCG), in memory for 80 vectors and a chunk of examples. Kept for
-    the last few data sets.
+    the last data set, as a sweep's runs share theirs.
     """
     return _spectrum(data, type(likelihood), dataclasses.astuple(likelihood))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _spectrum(data: Data, kind: type[Likelihood], keys: tuple) -> Spectrum | None:
     # A likelihood is a module and hashed by identity; what matters are its class and its keys.
     scores = _Scores(data, kind(*keys))
@@ -158,4 +159,9 @@ def _leading(scores: _Scores, count: int) -> Tensor:
     order = np.argsort(-values)[:count]
     good = residual[order] <= 10 * TOLERANCE * values[order]
     converged = count if good.all() else int(np.argmin(good))
-    return torch.from_numpy(values[order][: max(1, converged)].copy())
+    require(
+        converged > 0, "data", scores.data.name,
+        f"its largest eigenvalue has not converged in {PASSES} passes over the data",
+        "try data.image_size, which makes it smaller",
+    )  # fmt: skip
+    return torch.from_numpy(values[order][:converged].copy())

@@ -49,9 +49,10 @@ class Likelihood(nn.Module):
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor | None:
         """F^-1/2 times the gradient of log p(x|out) by out, at the decoder that ignores z.
 
-        That is at out = start(mean, variance), F being the Fisher information there: (N, D) for x
-        (N, C, H, W); zero for a pixel without variance. Its covariance decides at which beta
-        collapse is stable (theory.thresholds). None for a likelihood for which that has not been
-        worked out.
+        That is at out = start(mean, variance), which must be the best constant output: (N, D) for x
+        (N, C, H, W); zero for a pixel without variance. F is minus the second derivative, averaged
+        over the data; the Fisher information where that does not depend on x, as for all that are
+        known here. The covariance decides at which beta collapse is stable (theory.thresholds).
+        None for a likelihood for which that has not been worked out.
         """
         return None

@@ -15,7 +15,7 @@ from acceptance import train
 from results import environment_lines, write
 
 from vaecli import load_run
-from vaecli.theory.linear_vae import compare
+from vaecli.theory.comparison import compare
 
 # 30 epochs leave the ELBO 0.43 (K = 10) and 0.61 nats (K = 32) short: the columns of W become
 # orthogonal, and the encoder's variances free of x, more slowly than the rest.

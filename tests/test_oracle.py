@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from vaecli import load_run
-from vaecli.theory.linear_vae import compare, linear_gaussian, optimum
+from vaecli.theory.comparison import compare, linear_gaussian
+from vaecli.theory.linear_vae import optimum
 
 # 4,800 updates with a rate that falls to zero: every setting ends within 1e-4 nats per dimension
 # and 0.004 nats per KL_j of the optimum, where the constant rate of the defaults hovers at ten

@@ -111,6 +111,7 @@ def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, 
 
 
 def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None:
+    from vaecli.reporting.prediction_words import prediction_lines
     from vaecli.rundir import RunDirectory
 
     name, _ = config.make_likelihood(data)
@@ -129,6 +130,7 @@ def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None
             {"beta": beta, "unstable_directions": n, "at_least": not whole}
             for beta, (n, whole) in ((beta, found.unstable(beta)) for beta in _betas(config))
         ],
+        "optimum": _optimum(config, data),
         "dimensions": found.dimensions,
         "eigenvalues": found.eigenvalues.tolist(),
     }
@@ -136,8 +138,58 @@ def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None
     directory.path.mkdir(parents=True, exist_ok=True)
     directory.write_json("prediction.json", prediction)
     _draw(directory, prediction)
-    print("\n".join(_lines(config, data, name, found)))
-    print(f"\nSpectrum     {directory.path / 'spectrum.png'}", flush=True)
+    facts = {
+        "Data": f"{data.name} {'x'.join(map(str, data.shape))}"
+        + (", binarised in every batch" if data.dynamic else "")
+        + f": {len(data.train.x):,} training examples"
+        + (", none held out for validation" if hasattr(config.data, "val_fraction") else ""),
+        "Likelihood": name,
+    }
+    print("\n".join(prediction_lines(facts, prediction, _limits(config))))
+    print(f"\nSpectrum       {directory.path / 'spectrum.png'}", flush=True)
+
+
+def _limits(config: Config) -> list[str]:
+    """What of this command line the theory does not speak of."""
+    from vaecli.theory.prediction import HARMLESS
+
+    found = []
+    if config.model.autoregressive:
+        found.append(
+            "It is for decoders whose pixels are independent given z: an autoregressive one needs "
+            "z less, and collapses earlier."
+        )
+    changed = [type(s).__name__ for s in config.strategies if not s.slots <= HARMLESS]
+    if changed:
+        found.append(
+            f"It is for the plain objective D + beta R, which {' and '.join(changed)} changes on "
+            "purpose."
+        )
+    return found
+
+
+def _optimum(config: Config, data: Data) -> dict | None:
+    """The optimum itself, where it is known: a linear VAE with Gaussian pixels."""
+    from vaecli.models.likelihoods.gaussian import Gaussian
+    from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
+    from vaecli.models.linear import Linear
+    from vaecli.theory.comparison import principal
+    from vaecli.theory.linear_vae import optimum
+
+    _, likelihood = config.make_likelihood(data)
+    known = isinstance(likelihood, Gaussian | GaussianLearned)
+    if not (known and isinstance(config.model, Linear)) or config.schedule.beta <= 0:
+        return None
+    sigma2 = likelihood.sigma**2 if isinstance(likelihood, Gaussian) else None
+    try:
+        best = optimum(
+            principal(data).eigenvalues, config.model.latent_dim,
+            beta=config.schedule.beta, sigma2=sigma2,
+        )  # fmt: skip
+    except ValueError as error:
+        return {"reason": str(error)}
+    named = ("active", "rate", "distortion", "elbo", "neg_log_px", "sigma2")
+    return {key: getattr(best, key) for key in named}
 
 
 def _everything(data: DataSet) -> DataSet:
@@ -158,82 +210,6 @@ def _expected(config: Config, data: Data, found: Spectrum) -> int:
     told = predict(data, config)
     count, _ = found.unstable(config.schedule.beta)
     return min(count, config.model.latent_dim) if told is None else told.expected_active
-
-
-def _lines(config: Config, data: Data, name: str, found: Spectrum) -> list[str]:
-    from vaecli.theory.prediction import HARMLESS
-
-    beta, k = config.schedule.beta, config.model.latent_dim
-    drawn = ", binarised in every batch" if data.dynamic else ""
-    held_out = ", none held out for validation" if hasattr(config.data, "val_fraction") else ""
-    lines = [
-        f"Data         {data.name} {'x'.join(map(str, data.shape))}{drawn}: "
-        f"{len(data.train.x):,} training examples{held_out}",
-        f"Likelihood   {name}",
-        f"Critical beta  {found.critical_beta:.1f}",
-        "",
-        f"{'beta':>8}  directions that can leave collapse   of {k} latents at most",
-    ]
-    for level in _betas(config):
-        count, exact = found.unstable(level)
-        shown = f"{count}" if exact else f"at least {count}"
-        mark = "  <- schedule.beta" if level == beta else ""
-        lines.append(f"{level:>8g}  {shown:>34}   {min(count, k):>19}{mark}")
-    lines += [
-        "",
-        f"At beta {found.critical_beta:.1f} and above, a VAE that ignores its code is stable: "
-        "training that gets there stays",
-        "there. Below it, so many directions of the data can leave collapse. The theory is local: "
-        "away from the",
-        "collapsed point a nonlinear decoder may keep more dimensions, or find that fewer pay.",
-    ]
-    if config.model.autoregressive:
-        lines.append(
-            "It is for decoders whose pixels are independent given z: an autoregressive one needs "
-            "z less, and collapses earlier."
-        )
-    changed = [type(s).__name__ for s in config.strategies if not s.slots <= HARMLESS]
-    if changed:
-        lines.append(
-            f"It is for the plain objective D + beta R, which {' and '.join(changed)} "
-            "changes on purpose."
-        )
-    local = min(found.unstable(beta)[0], k)
-    if name == "gaussian_learned" and _expected(config, data, found) > local:
-        lines.append(
-            "The learned sigma shrinks as dimensions come into use, which lets more follow: in a "
-            "linear VAE,"
-            f" {_expected(config, data, found)} of {k} at beta {beta:g}."
-        )
-    return lines + _closed_form(config, data)
-
-
-def _closed_form(config: Config, data: Data) -> list[str]:
-    """The optimum itself, where it is known: a linear VAE with Gaussian pixels."""
-    from vaecli.models.likelihoods.gaussian import Gaussian
-    from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
-    from vaecli.models.linear import Linear
-    from vaecli.theory.linear_vae import optimum, principal
-
-    _, likelihood = config.make_likelihood(data)
-    known = isinstance(likelihood, Gaussian | GaussianLearned)
-    if not (known and isinstance(config.model, Linear)) or config.schedule.beta <= 0:
-        return []
-    sigma2 = likelihood.sigma**2 if isinstance(likelihood, Gaussian) else None
-    try:
-        best = optimum(
-            principal(data).eigenvalues, config.model.latent_dim,
-            beta=config.schedule.beta, sigma2=sigma2,
-        )  # fmt: skip
-    except ValueError as error:
-        return ["", f"Closed form: {error}"]
-    return [
-        "",
-        f"Optimum of the linear VAE in closed form at beta {config.schedule.beta:g} (training "
-        f"split): {best.active} active dimensions,",
-        f"rate {best.rate:.3f}, distortion {best.distortion:.3f}, ELBO {best.elbo:.3f}, "
-        f"log p(x) {-best.neg_log_px:.3f} nats, sigma^2 {best.sigma2:.5g}.",
-    ]
 
 
 def _draw(directory: RunDirectory, prediction: dict) -> None:

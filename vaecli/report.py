@@ -23,7 +23,7 @@ from vaecli.reporting.page import write_page
 from vaecli.reporting.plots import Pictures, write_plots
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import SUMMARY, RunDirectory
-from vaecli.theory.linear_vae import compare
+from vaecli.theory.comparison import compare
 from vaecli.theory.prediction import held_against
 
 EMBEDDED = 2000  # points in TensorBoard's projector

@@ -17,15 +17,8 @@ from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.linear import Linear
 from vaecli.models.mlp import MLP
 from vaecli.models.vae import VAE
-from vaecli.theory.linear_vae import (
-    compare,
-    linear_gaussian,
-    log_px,
-    moments,
-    optimum,
-    posterior,
-    principal,
-)
+from vaecli.theory.comparison import compare, linear_gaussian, moments, principal
+from vaecli.theory.linear_vae import log_px, optimum, posterior
 
 SPECTRUM = torch.tensor([9.0, 4.0, 2.0, 1.0, 0.5, 0.25], dtype=torch.float64)
 EXACT = 1e-12  # float64, sums of a few terms of order 10

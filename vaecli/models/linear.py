@@ -30,10 +30,12 @@ class Linear(Family):
 
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
         """(z (N, Z), x) -> (N, outputs*C, H, W), linear in z; x is ignored."""
-        return _LinearDecoder(self.latent_dim, shape, outputs)
+        return LinearDecoder(self.latent_dim, shape, outputs)
 
 
-class _LinearDecoder(nn.Module):
+class LinearDecoder(nn.Module):
+    """W z; the VAE adds the bias."""
+
     def __init__(self, latent_dim: int, shape: tuple[int, int, int], outputs: int):
         super().__init__()
         channels, height, width = shape
@@ -41,4 +43,5 @@ class _LinearDecoder(nn.Module):
         self.weight = nn.Linear(latent_dim, math.prod(self.out_shape), bias=False)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
+        """Maps z (N, Z) to (N, outputs*C, H, W); x is ignored."""
         return self.weight(z).unflatten(1, self.out_shape)  # (N, outputs*C, H, W)

@@ -1,0 +1,194 @@
+"""A trained linear VAE, and the figures that were measured of it, beside its optimum."""
+
+# N examples, D = C*H*W pixels, k latent dimensions, J = min(k, D) leading directions; nats per
+# example
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+from vaecli.data.statistics import CHUNK
+from vaecli.diagnosis.rate import examples
+from vaecli.models.likelihoods.gaussian import Gaussian
+from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
+from vaecli.models.linear import LinearDecoder
+from vaecli.models.posterior import Posterior, StandardNormal
+from vaecli.models.vae import VAE
+from vaecli.theory.linear_vae import Moments, Optimum, log_px, optimum
+
+MOST_PIXELS = 4096  # whose D x D covariance is decomposed: some 20 seconds on two cores
+MOST_ROWS = 10  # latent dimensions that are compared one by one
+
+
+def compare(
+    vae: VAE, data: Data, *, split: str, beta: float, diagnosis: dict
+) -> list[dict[str, Any]] | None:
+    """Rows {figure, theory, measured, standard_error} of a diagnosis beside the optimum.
+
+    diagnosis: what `diagnosis.diagnose` made of `vae` on `split`, Estimates or their dicts; a
+    figure that it lacks gets no row. theory is the optimum of the training split, averaged over
+    exactly the examples of `split` that were diagnosed, so the standard errors (None: not known)
+    overstate the noise: they contain the spread between examples, which both sides share.
+
+    None where theory is silent: a model that is not linear-Gaussian, beta = 0, a learned sigma
+    without an optimum, more than MOST_PIXELS pixels. A strategy that changes the loss moves the
+    optimum; the rows then tell by how much.
+    """
+    decoder = linear_gaussian(vae)
+    if decoder is None or beta <= 0 or math.prod(data.shape) > MOST_PIXELS:
+        return None
+    n = diagnosis["examples"]
+    try:
+        best = optimum(
+            principal(data).eigenvalues,
+            vae.latent_dim,
+            beta=beta,
+            sigma2=None if decoder.learned else decoder.sigma2,
+            moments=moments(data, split, vae.latent_dim, samples=n),
+        )
+    except ValueError:
+        return None
+    rows = _flat_rows(best, diagnosis, beta)
+    rows += _dimension_rows(best, diagnosis)
+    information = diagnosis.get("information", {})
+    # A saturated estimate is a bound: nothing to be compared.
+    if "mutual_information" in information and not information.get("saturated"):
+        measured = information["mutual_information"]
+        rows.append(_row("mutual_information", best.mutual_information, measured))
+    measured = diagnosis.get("likelihood", {}).get("importance_weighted")
+    if measured is not None:
+        rows.append(_row("log_px_importance_weighted", -best.neg_log_px, measured))
+    exact = torch.cat([log_px(x, *decoder[:3]) for x in _chunks(data, split, n)]).mean().item()
+    rows.append(_row("log_px_exact", -best.neg_log_px, exact))  # of the trained weights
+    if decoder.learned:
+        rows.append(_row("sigma2", best.sigma2, decoder.sigma2))
+    return rows
+
+
+def _flat_rows(best: Optimum, diagnosis: dict, beta: float) -> list[dict[str, Any]]:
+    threshold = diagnosis["threshold"]
+    above = int((best.kl_per_dim > threshold).sum())
+    rows = [_row("active_dimensions", above, diagnosis["active_dimensions"])]
+    errors = diagnosis.get("standard_errors", {})
+    for key in ("rate", "distortion", "elbo"):
+        if key in diagnosis:
+            rows.append(_row(key, getattr(best, key), diagnosis[key], errors.get(key)))
+    if "distortion" in diagnosis:
+        objective = diagnosis["distortion"] + beta * diagnosis["rate"]
+        # Of the ELBO it is known; in general the spread of a sum is no sum of spreads.
+        error = errors.get("elbo") if beta == 1 else None
+        rows.append(_row("objective", best.objective, objective, error))
+    return rows
+
+
+def _dimension_rows(best: Optimum, diagnosis: dict) -> list[dict[str, Any]]:
+    """One row a dimension, both sides in descending order; of many dimensions sums only."""
+    pairs = {
+        "kl_per_dim": (best.kl_per_dim.tolist(), diagnosis["kl_per_dim"]),
+        "mu_variance": (best.mu_variance.tolist(), diagnosis.get("mu_variance_per_dim")),
+    }
+    rows = []
+    for name, (theory, measured) in pairs.items():
+        if measured is None:
+            continue
+        if len(theory) > MOST_ROWS:
+            rows.append(_row(f"{name}_sum", sum(theory), sum(measured)))
+            continue
+        ranked = zip(sorted(theory, reverse=True), sorted(measured, reverse=True), strict=True)
+        rows += [_row(f"{name}[{rank}]", *pair) for rank, pair in enumerate(ranked)]
+    return rows
+
+
+def _row(
+    figure: str, theory: float, measured: Any, standard_error: float | None = None
+) -> dict[str, Any]:
+    """`measured` is a number, or an Estimate with its own standard error, or that as a dict."""
+    if hasattr(measured, "_asdict"):
+        measured = measured._asdict()
+    if isinstance(measured, dict):
+        measured, standard_error = measured["value"], measured["standard_error"]
+    return {
+        "figure": figure,
+        "theory": theory,
+        "measured": measured,
+        "standard_error": standard_error,
+    }
+
+
+# ---------------------------------------------------------------------- data and trained models
+
+
+class Principal(NamedTuple):
+    """The training split's mean and its principal directions, float64 on the host."""
+
+    mean: Tensor  # (D,)
+    eigenvalues: Tensor  # (D,) of the 1/N covariance, descending
+    directions: Tensor  # (D, D) unit columns
+
+
+@lru_cache(maxsize=1)
+def principal(data: Data) -> Principal:
+    """The eigendecomposition of the training split's 1/N covariance; kept for the last data."""
+    n, d = len(data.train.x), math.prod(data.shape)
+    mean = sum(x.sum(0) for x in _chunks(data, "train", n)) / n
+    scatter = torch.zeros(d, d, dtype=torch.float64)
+    for x in _chunks(data, "train", n):
+        centred = x - mean
+        scatter.addmm_(centred.T, centred)
+    eigenvalues, directions = torch.linalg.eigh(scatter / n)
+    return Principal(mean, eigenvalues.flip(0).clamp(min=0), directions.flip(1))
+
+
+def moments(data: Data, split: str, latent_dim: int, *, samples: int | None = None) -> Moments:
+    """Of the first `samples` examples (None: all) of `split`, as `optimum` takes them."""
+    n = len(getattr(data, split).x) if samples is None else samples
+    found = principal(data)
+    leading = found.directions[:, :latent_dim]  # (D, J)
+    along, total = [], 0.0
+    for x in _chunks(data, split, n):
+        centred = x - found.mean
+        along.append(centred @ leading)
+        total += centred.square().sum().item()
+    y = torch.cat(along)  # (N, J)
+    mean = y.mean(0)
+    y -= mean
+    return Moments(mean, y.T @ y / n, total / n)
+
+
+def _chunks(data: Data, split: str, n: int) -> Iterator[Tensor]:
+    """The first n examples, (B, D) float64 on the host at a time."""
+    for index in torch.arange(n).split(CHUNK):
+        yield examples(data, split, index).flatten(1).cpu().double()
+
+
+class Decoder(NamedTuple):
+    """p(x|z) of a linear-Gaussian VAE as `log_px` and `posterior` take it."""
+
+    weight: Tensor  # (D, k) float64
+    bias: Tensor  # (D,) float64
+    sigma2: float
+    learned: bool  # sigma2 is a parameter
+
+
+def linear_gaussian(vae: VAE) -> Decoder | None:
+    """The decoder of `vae` if theory speaks of it: linear, Gaussian, prior and posterior plain."""
+    likelihood = vae.likelihood
+    plain = type(vae.posterior) is Posterior and type(vae.prior) is StandardNormal
+    if not plain or type(vae.decoder) is not LinearDecoder:
+        return None
+    if type(likelihood) is Gaussian:
+        sigma2 = likelihood.sigma**2
+    elif type(likelihood) is GaussianLearned:
+        sigma2 = math.exp(2 * likelihood.log_sigma.item())
+    else:
+        return None
+    weight = vae.decoder.weight.weight.detach().cpu().double()
+    bias = vae.output_bias.detach().cpu().double().flatten()
+    return Decoder(weight, bias, sigma2, type(likelihood) is GaussianLearned)

@@ -284,3 +284,10 @@ def test_a_signal_ends_a_real_process_with_its_checkpoint_and_events(tmp_path, s
     events = EventAccumulator(str(tmp_path / "run/tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
     assert [e.step for e in events.Scalars("val/rate")] == [r["step"] for r in rows]
+
+
+def test_nothing_is_proposed_that_the_model_does_not_have(train, smoke):
+    ran = train("model=linear", *smoke)
+    assert not any(
+        "decoder=" in command for command, _ in ran.json("diagnosis.json")["next_commands"]
+    )

@@ -28,6 +28,7 @@ from vaecli.theory.prediction import held_against
 
 EMBEDDED = 2000  # points in TensorBoard's projector
 
+SIZES = ("small", "medium", "large")  # of decoders, in configs/decoder
 # Flat figures of the diagnosis that summary.json repeats.
 SUMMARISED = (
     "status",
@@ -126,7 +127,7 @@ def _diagnosed(
             diagnosis["theory"] = {"linear_vae": rows}
     diagnosis["verdict"] = verdict.verdict(diagnosis)
     diagnosis["next_commands"] = verdict.next_commands(
-        diagnosis, overrides, beta=beta, in_use=_choices(config.plain)
+        diagnosis, overrides, beta=beta, in_use=_not_to_propose(config)
     )
     diagnosis["settings"] = config.plain["diagnosis"]
     pictures = _pictures(vae, data, encoded, config) if settings.plots else None
@@ -172,10 +173,13 @@ def _headlines(diagnosis: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _choices(plain: dict[str, Any]) -> set[str]:
+def _not_to_propose(config: Config) -> set[str]:
+    """The run's own choices, and decoder sizes that its model does not have."""
+    plain = config.plain
     strategies = {f"strategy={name}" for name, on in plain["strategy"]["use"].items() if on}
     decoder, schedule = plain["decoder"]["size"], plain["schedule"]["name"]
-    return {f"decoder={decoder}", f"schedule={schedule}", *strategies}
+    lacking = {f"decoder={size}" for size in SIZES if size not in config.model.capacities}
+    return {f"decoder={decoder}", f"schedule={schedule}", *strategies, *lacking}
 
 
 def _show(board: TensorBoard, step: int, data: Data, encoded: Encoded, pictures: Pictures) -> None:

@@ -93,3 +93,11 @@ def test_next_commands_never_repeat_the_run_and_are_quoted_for_the_shell():
 def test_the_verdict_of_a_collapsed_run_does_not_claim_that_z_is_used():
     words = " ".join(verdict(diagnosis(0.01, 0.02, active=0, units=0)))
     assert "hardly uses z" in words
+
+
+def test_beyond_the_critical_beta_the_first_thing_to_try_is_a_beta_below_it():
+    collapsed = diagnosis(0.0, 0.0, active=0, units=0)
+    assert commands(collapsed, [], beta=40.0)[0] == "vae-train schedule.beta=1"
+    predicted = {**collapsed, "prediction": {"critical_beta": 32.4}}
+    assert commands(predicted, [], beta=40.0)[0] == "vae-train schedule.beta=8.1"
+    assert commands(predicted, [], beta=20.0)[0] == "vae-train schedule.beta=1"

@@ -90,8 +90,8 @@ def next_commands(
 ) -> list[tuple[str, str]]:
     """What to try next: (command, reason) pairs that change one thing of this run.
 
-    beta: the run's target. in_use: its choices as overrides, e.g. {"decoder=large"}, which are not
-    proposed again.
+    beta: the run's target. in_use: overrides not to propose: its own choices, e.g.
+    {"decoder=large"}, and what its model does not have.
     """
     diseases = {f.pattern for f in findings(diagnosis, beta=beta) if f.disease}
     harmless = PRUNING in diagnosis.get("patterns", [])
@@ -111,7 +111,11 @@ def next_commands(
             tries.insert(0, tries.pop())
         if diseases & {CONSTANT, EMPTY}:
             tries.insert(0, ("strategy=none", "without a floor the KL must earn its price"))
-        if beta > 1:
+        critical = diagnosis.get("prediction", {}).get("critical_beta")
+        if critical is not None and beta >= critical:
+            why = f"theory: from beta {critical:.3g} on no direction of this data leaves collapse"
+            tries.insert(0, (f"schedule.beta={critical / 4:.2g}", why))
+        elif beta > 1:
             tries.insert(0, ("schedule.beta=1", "beta above 1 pays for collapse"))
     return [(_command(overrides, t), why) for t, why in tries if t not in in_use][:3]
 

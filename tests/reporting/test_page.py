@@ -3,22 +3,25 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from made_up import diagnosis, history
+from made_up import diagnosis, groups, history, linear_vae, old_diagnosis
 from PIL import Image
 
 from vaecli.reporting.page import write_page
-from vaecli.reporting.page_tables import number
+from vaecli.reporting.page_meanings import COLUMNS, GROUPS, LEAVES
+from vaecli.reporting.page_readings import readings
+from vaecli.reporting.page_tables import number, with_error
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = '<script>alert("1")</script>'
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: every element is closed in order; collects text and attributes."""
+    """Reads a page strictly: every element is closed in order; collects text, cells, attributes."""
 
     def __init__(self, source):
         super().__init__()
         self.open, self.tags, self.attributes, self.text = [], [], [], ""
+        self.rows = []  # of all tables: the texts of their cells
         self.feed(source)
         self.close()
         assert self.open == []
@@ -28,6 +31,10 @@ class Page(HTMLParser):
         self.attributes += attrs
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -35,6 +42,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" not in self.open:
             self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
 
 
 @pytest.fixture
@@ -71,10 +80,160 @@ def test_every_figure_of_the_diagnosis_is_on_the_page(write):
     for word in words:
         assert word in page.text
     assert "14.27 ± 0.31" in page.text
-    assert "mean over a derangement, val split, n = 777" in page.text
+    assert "mean over a derangement, test split, n = 777" in page.text
     assert "test split" in page.text
     assert "latent_dim: 8" in page.text
     assert "2.14.1" in page.text
+
+
+def leaf_paths(group, path):
+    """Path and content of every leaf: an Estimate, a list or a single value."""
+    for key, leaf in group.items():
+        inner = f"{path}.{key}" if path else key
+        if isinstance(leaf, dict) and "value" not in leaf:
+            yield from leaf_paths(leaf, inner)
+        else:
+            yield inner, leaf
+
+
+# Leaves with a place other than a table: pictures, sentences, the head of a column.
+NOT_IN_TABLES = (
+    "collapse_curve.epsilon",
+    "collapse_curve.collapsed_fraction",
+    "latent_use.ablation",
+    "latent_use.ranking",
+)
+
+
+def test_every_leaf_of_every_group_is_on_the_page_with_a_meaning(write):
+    _, page = write()
+    found = {
+        key: group for key, group in groups(diagnosis()["kl_per_dim"]).items() if key in GROUPS
+    }
+    assert found.keys() == GROUPS.keys() - {"theory"}
+    checked = 0
+    for path, leaf in leaf_paths(found, ""):
+        if path.startswith(NOT_IN_TABLES):
+            continue
+        checked += 1
+        if isinstance(leaf, list):
+            assert path in COLUMNS
+            assert all(number(value) in page.text for value in leaf), path
+        elif isinstance(leaf, dict):
+            name, meaning = LEAVES[path]
+            shown = with_error(leaf["value"], leaf["standard_error"])
+            explained = f"{meaning}{leaf['estimator']}, test split, n = {leaf['n']}"
+            rows = [row[1:] for row in page.rows if row[0].endswith(name)]
+            assert [shown, explained] in rows, path
+        else:
+            assert path == "prediction.sentence" or path in LEAVES or path.split(".")[-1] in LEAVES
+            assert number(leaf) in page.text, path
+    assert checked > 40
+    assert all(GROUPS[key] in page.text for key in found)
+
+
+def test_lists_with_a_number_for_each_dimension_are_columns_of_one_table(write):
+    found = diagnosis()
+    use, information, curve = (
+        found[group] for group in ("latent_use", "information", "collapse_curve")
+    )
+    _, page = write()
+    head = next(row for row in page.rows if row[:2] == ["Rank", "Dimension"])
+    assert head[2:] == [
+        "KL, nats", "Var[mu_j]", "Marginal KL",
+        "Rise when shuffled", "(rank)", "Collapsed from", "",
+    ]  # fmt: skip
+    (row,) = [row for row in page.rows if len(row) == len(head) and row[:2] == ["3", "2"]]
+    lists = [
+        found["kl_per_dim"],
+        found["mu_variance_per_dim"],
+        information["marginal_kl_per_dim"],
+        use["rise_per_dim"],
+        curve["epsilon_per_dim"],
+    ]
+    shown = [number(values[2]) for values in lists]
+    assert row[2:] == [*shown[:4], f"({use['ranking'].index(2) + 1})", shown[4], "active"]
+    for values in lists:
+        assert ", ".join(number(v) for v in values) not in page.text
+    assert "one dimension permuted, test split, n = 355" in page.text
+
+
+def test_columns_appear_only_where_they_were_measured(write):
+    _, page = write(diagnosis=old_diagnosis())
+    head = next(row for row in page.rows if row[:2] == ["Rank", "Dimension"])
+    assert head == ["Rank", "Dimension", "KL, nats", ""]
+
+
+def test_an_unknown_list_for_each_dimension_is_a_column_and_one_of_another_length_a_row(write):
+    found = diagnosis(latent_dim=3, alive=2)
+    found["extra"] = {"skew_per_dim": [0.1357, 0.2468, 0.3579], "odd_per_dim": [0.9753, 0.8642]}
+    _, page = write(diagnosis=found)
+    head = next(row for row in page.rows if row[:2] == ["Rank", "Dimension"])
+    place = head.index("Skew")
+    shown = [row[place] for row in page.rows if len(row) == len(head) and row[0] in "123"]
+    assert shown == ["0.1357", "0.2468", "0.3579"]
+    assert "0.9753, 0.8642" in page.text
+
+
+def test_mutual_information_is_read_between_its_bounds_or_as_a_lower_bound(write):
+    kl = sum(diagnosis()["kl_per_dim"])
+    below, middle, above = (f"{share * kl:.2f}" for share in (0.87, 0.91, 0.95))
+    _, page = write()
+    assert f"holds between {below} and {above} nats about x" in page.text
+    assert "cannot exceed log 360 = 5.89 nats" in page.text
+    assert "≥" not in page.text
+    _, page = write(diagnosis=diagnosis(saturated=True))
+    assert f"at least {middle} nats about x (upper bound: {above})" in page.text
+    assert "saturated: take it as a lower bound" in page.text
+    assert f"≥ {number(0.91 * kl)}Mutual information, nats" in page.text
+    assert "read it as a lower bound." in page.text  # the note
+
+
+def test_theory_stands_beside_measurement(write):
+    _, page = write(diagnosis=diagnosis() | {"theory": linear_vae()})
+    head = page.rows.index(["Figure", "Theory", "Measured ± standard error", "Measured - theory"])
+    assert page.rows[head + 1 : head + 6] == [
+        ["Active dimensions", "3", "4", "1"],
+        ["Rate", "2.138", "2.243 ± 0.030", "0.1046"],
+        ["Objective: distortion + beta x rate", "10.03", "10.120 ± 0.062", "0.0929"],
+        ["KL_j, 1 by size", "1.099", "0.9329", "-0.1657"],
+        ["log p(x), exact, of the trained weights", "-10.03", "-10.07", "-0.0465"],
+    ]
+    assert "probabilistic PCA" in page.text
+
+
+def test_the_prediction_is_a_sentence_and_figures(write):
+    found = diagnosis()
+    _, page = write(diagnosis=found)
+    assert page.text.count(found["prediction"]["sentence"]) == 1
+    assert [row[1] for row in page.rows if row[0] == "Critical beta"] == ["3.917"]
+    assert [row[1] for row in page.rows if row[0] == "Agrees"] == ["yes"]
+
+
+def test_a_diagnosis_from_before_the_groups_gives_a_page(write):
+    _, page = write(diagnosis=old_diagnosis())
+    assert "14.27 ± 0.31" in page.text
+    headings = [heading for heading in GROUPS.values() if heading in page.text]
+    assert headings == [GROUPS["latent_use"]]
+    assert "Mutual information" not in page.text
+
+
+def without_numbers(value):
+    """`value` as it is read back from the diagnosis.json of a run that diverged throughout."""
+    if isinstance(value, dict):
+        return {key: without_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_numbers(item) for item in value]
+    return None if isinstance(value, float) else value
+
+
+def test_groups_without_a_single_number_give_a_page(write):
+    found = without_numbers(diagnosis(saturated=True)) | {"theory": without_numbers(linear_vae())}
+    _, page = write(diagnosis=found)
+    assert "not measured" in page.text
+    said = {group: readings(group, found) for group in GROUPS}
+    # What needs no number is still said.
+    assert [group for group, sentences in said.items() if sentences] == ["prediction", "theory"]
 
 
 def test_groups_and_figures_unknown_to_this_module_are_shown(write):
@@ -123,6 +282,12 @@ def test_hostile_text_is_shown_and_not_obeyed(write):
         "next_commands": [[HOSTILE, HOSTILE]],
         "split": HOSTILE,
         "odd": HOSTILE,
+        "notes": [HOSTILE],
+        "settings": {HOSTILE: HOSTILE},
+        "prediction": {"sentence": HOSTILE},
+        "theory": {"linear_vae": [{"figure": HOSTILE, "theory": 1.0, "measured": 2.0}]},
+        "latent_use": {"ablation": {"estimator": HOSTILE}, "rise_per_dim": [0.1] * 8},
+        "more": {f"{HOSTILE}_per_dim": [0.1] * 8},
         HOSTILE: {HOSTILE: leaf, f"plain {HOSTILE}": HOSTILE},
     }
     rows = history()
@@ -137,7 +302,7 @@ def test_hostile_text_is_shown_and_not_obeyed(write):
     )
     assert "<script" not in source
     assert "script" not in page.tags
-    assert page.text.count("<script>") >= 15
+    assert page.text.count("<script>") >= 23
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -182,5 +347,14 @@ def test_writing_again_replaces_the_page_and_leaves_no_other_file(write, tmp_pat
 
 def test_numbers_are_rounded_to_four_digits():
     assert [number(v) for v in (3, 0.123456, -1234.56, 1234567.8, None, float("nan"), True)] == [
-        "3", "0.1235", "-1235", "1,234,568", "not measured", "not a number", "True",
+        "3", "0.1235", "-1235", "1,234,568", "not measured", "not a number", "yes",
     ]  # fmt: skip
+
+
+def test_a_standard_error_has_two_digits_and_sets_those_of_its_figure():
+    assert with_error(14.2713, 0.3149) == "14.27 ± 0.31"
+    assert with_error(-0.02134, 0.00371) == "-0.0213 ± 0.0037"
+    assert with_error(12345.678, 1234.5) == "12346 ± 1234"
+    assert with_error(0.5, None) == "0.5"
+    assert with_error(0.0, 0.0) == "0 ± 0"
+    assert with_error(float("nan"), 0.3) == "not a number ± 0.3"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from made_up import diagnosis, history, pictures
+from made_up import diagnosis, history, old_diagnosis, pictures
 from matplotlib._pylab_helpers import Gcf
 from PIL import Image
 
@@ -16,10 +16,17 @@ from vaecli.reporting.heat import (
 )
 from vaecli.reporting.latent_plots import kl_per_dim, latent_variance, tsne
 from vaecli.reporting.mosaic import mosaic
+from vaecli.reporting.page_words import CAPTIONS
 from vaecli.reporting.plots import Pictures, write_plots
+from vaecli.reporting.posterior_plots import aggregate_posterior, chosen
+from vaecli.reporting.use_plots import collapse_curve, latent_use, rate_split
 
-FROM_NUMBERS = ["kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim"]
-FROM_PICTURES = ["latent_variance", "tsne", "reconstructions", "samples", "traversals"]
+TRAINING = ["kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim"]
+FROM_NUMBERS = [*TRAINING, "latent_use", "rate_split", "collapse_curve"]
+ALL = [
+    *TRAINING, "latent_use", "rate_split", "latent_variance", "aggregate_posterior",
+    "collapse_curve", "tsne", "reconstructions", "samples", "traversals",
+]  # fmt: skip
 
 
 def pixels(path):
@@ -42,9 +49,10 @@ def grey(shown, value):
     return (shown == value).all(axis=-1)
 
 
-def test_all_inputs_give_all_nine_plots_and_no_other_file(tmp_path):
+def test_all_inputs_give_all_plots_with_captions_and_no_other_file(tmp_path):
     paths = write_plots(tmp_path / "plots", history(), diagnosis(), pictures())
-    assert [p.stem for p in paths] == FROM_NUMBERS + FROM_PICTURES
+    assert [p.stem for p in paths] == ALL
+    assert set(ALL) == CAPTIONS.keys()
     assert sorted((tmp_path / "plots").iterdir()) == sorted(paths)
     check(paths)
     assert Gcf.figs == {}  # pyplot holds no figure open
@@ -55,6 +63,13 @@ def test_without_pictures_the_plots_of_the_numbers_remain(tmp_path):
     assert [p.stem for p in paths] == FROM_NUMBERS
     vectors = Pictures(originals=torch.rand(5, 9), reconstructions=torch.rand(5, 9))
     assert [p.stem for p in write_plots(tmp_path, history(), diagnosis(), vectors)] == FROM_NUMBERS
+
+
+def test_a_diagnosis_from_before_the_groups_gives_the_plots_that_need_none(tmp_path):
+    shown = pictures()._replace(codes=None, kl=None)
+    paths = write_plots(tmp_path, history(), old_diagnosis(), shown)
+    groups = ("latent_use", "rate_split", "aggregate_posterior", "collapse_curve")
+    assert [p.stem for p in paths] == [name for name in ALL if name not in groups]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
@@ -70,14 +85,21 @@ def test_a_run_that_diverged_is_drawn(tmp_path):
         row |= {"active_dimensions": None, "active_units": None, "beta": None}
     found["kl_per_dim"] = [float("nan"), None] + found["kl_per_dim"][2:]
     found["mu_variance"] = None
-    shown.mu[3, 0] = float("nan")
+    found["latent_use"]["rise_per_dim"][:2] = [float("nan"), None]
+    found["latent_use"]["shuffled"]["value"] = None
+    for part in (shown.mu, shown.codes, shown.kl):
+        part[3, 0] = float("nan")
     check(write_plots(tmp_path / "end", rows, found, shown))
     shown = shown._replace(originals=None, samples=None, traversals=None)
     for row in rows:
         row["kl_per_dim"] = [float("nan")] * 8
         row["distortion"] = float("nan")
     found["kl_per_dim"] = [float("nan")] * 8
-    shown.mu[:] = float("nan")
+    found["latent_use"]["rise_per_dim"] = [None] * 8
+    found["information"]["rate_split"]["marginal_kl"]["value"] = None
+    found["collapse_curve"]["collapsed_at_threshold"] = None
+    for part in (shown.mu, shown.codes, shown.kl):
+        part[:] = float("nan")
     check(write_plots(tmp_path / "throughout", rows, found, shown))
 
 
@@ -114,6 +136,72 @@ def test_variance_of_a_collapsed_dimension_is_all_noise():
     heights = [bar.get_height() for bar in bars]
     # signal of dimensions 0, 1; then their noise; exp(-20) is 2e-9
     assert heights == pytest.approx([1, 0, 0, 1], abs=1e-6)
+
+
+def test_histograms_show_the_most_used_dimensions_and_a_few_collapsed_ones():
+    def dimensions(alive, latent_dim):
+        return chosen(np.array(diagnosis(latent_dim=latent_dim, alive=alive)["kl_per_dim"]), 0.01)
+
+    assert dimensions(8, 8) == list(range(8))
+    assert dimensions(40, 40) == list(range(12))
+    assert dimensions(20, 40)[:10] == list(range(10))
+    assert [j < 20 for j in dimensions(20, 40)] == [True] * 10 + [False] * 2
+    assert len(dimensions(0, 40)) == 4
+    assert chosen(np.array([np.nan, 0.5]), 0.01) == [1, 0]
+
+
+def test_histograms_of_codes_have_the_area_of_a_density():
+    codes = torch.randn(500, 2, generator=torch.Generator().manual_seed(1))
+    codes[0] = 40.0  # far out: counted at the edge, not lost
+    drawn = aggregate_posterior(codes, diagnosis(latent_dim=2, alive=1))
+    for panel in drawn.axes[0].child_axes:
+        areas = [bar.get_width() * bar.get_height() for bar in panel.patches]
+        assert sum(areas) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_thin_lines_are_the_share_of_inputs_below_epsilon():
+    kl = torch.full((100, 2), 1e-7)
+    kl[:30, 1] = 0.5  # dimension 1 is used by 30 of 100 inputs
+    drawn = collapse_curve(diagnosis(latent_dim=2, alive=1), kl)
+    (lines,) = drawn.axes[0].collections[:1]
+    one, other = (np.asarray(segment)[:, 1] for segment in lines.get_segments())
+    assert (one == 1.0).all()
+    assert sorted(set(other.tolist())) == [0.7, 1.0]
+
+
+def test_bars_of_use_stand_below_the_bars_of_kl_of_the_same_dimension():
+    found = diagnosis(latent_dim=6, alive=3)
+    found["kl_per_dim"] = found["kl_per_dim"][::-1]
+    upper, lower, whole = latent_use(found).axes[0].child_axes
+    order = [5, 4, 3, 0, 1, 2]
+    for axes, values in (
+        (upper, found["kl_per_dim"]),
+        (lower, found["latent_use"]["rise_per_dim"]),
+    ):
+        assert [bar.get_height() for bar in axes.patches] == [values[j] for j in order]
+    assert upper.get_ylim() == lower.get_ylim()  # heights compare
+    assert [bar.get_height() for bar in whole.patches] == [14.27, 13.39, 6.171]
+
+
+def test_the_parts_of_the_bar_add_up_to_the_rate():
+    found = diagnosis()
+    parts = rate_split(found).axes[0].patches
+    assert [bar.get_width() for bar in parts] == pytest.approx(
+        [share * sum(found["kl_per_dim"]) for share in (0.91, 0.06, 0.03)]
+    )
+    ends = [bar.get_x() + bar.get_width() for bar in parts]
+    assert [bar.get_x() for bar in parts] == pytest.approx([0, *ends[:-1]])
+
+
+def test_a_saturated_estimate_is_titled_as_a_bound():
+    def title(draw, **shape):
+        return draw(diagnosis(**shape)).axes[0].get_title(loc="left")
+
+    assert title(rate_split) == "91% of the rate is information"
+    assert title(rate_split, saturated=True) == "At least 91% of the rate is information"
+    codes = torch.randn(50, 8, generator=torch.Generator().manual_seed(1))
+    for saturated, words in ((False, "are 0."), (True, "are at most 0.")):
+        assert words in title(lambda d: aggregate_posterior(codes, d), saturated=saturated)
 
 
 def test_collapse_is_noticed_at_the_third_dead_evaluation_in_a_row_under_positive_beta():

@@ -132,7 +132,10 @@ def _information(group: dict[str, Any] | None) -> list[str]:
     found, above = group["mutual_information"], group["leave_one_out"]
     ceiling = f"log {found['n']} = {group['ceiling']:.2f}"
     if group["saturated"]:
-        words = f"at least {found['value']:.2f} nats (saturated; its ceiling is {ceiling})"
+        words = (
+            f"at least {_plus_minus(found)} nats (saturated: upper bound {above['value']:.2f}, "
+            f"ceiling {ceiling})"
+        )
     else:
         words = (
             f"{_plus_minus(found)} nats (between {group['own_included']['value']:.2f} and "

@@ -10,39 +10,23 @@ import json
 import os
 from pathlib import Path
 
+from vaecli.reporting.page_dimensions import dimension_table
+from vaecli.reporting.page_groups import groups, key_figures
 from vaecli.reporting.page_style import BANNERS, CSS, UNKNOWN_BANNER
 from vaecli.reporting.page_tables import (
     escaped,
-    figure_row,
-    figure_table,
-    leaves,
+    fold,
     number,
+    number_cell,
     or_lowest,
+    plain_table,
     words,
 )
-from vaecli.reporting.page_words import (
-    CAPTIONS,
-    COLLAPSE,
-    FIGURES,
-    GROUPS,
-    RUN_STATES,
-    STATUSES,
-)
+from vaecli.reporting.page_words import CAPTIONS, COLLAPSE, FIGURES, RUN_STATES, STATUSES
+from vaecli.reporting.reading import information_bounds, leaf, value
 
 # Shown above the fold; the table has them all.
 _TILES = ("active_dimensions", "active_units", "rate", "distortion", "elbo")
-_HEAD = ("Figure", "Value", "Meaning and how it was measured")
-# Keys of the diagnosis that have a place of their own on the page.
-_ELSEWHERE = {
-    "status",
-    "estimators",
-    "kl_per_dim",
-    "split",
-    "examples",
-    "warnings",
-    "verdict",
-    "next_commands",
-}
 
 
 def write_page(
@@ -64,19 +48,21 @@ def write_page(
     parts = [
         f"<h1>{escaped(title)}</h1>",
         _banner(diagnosis, summary),
-        _warnings(diagnosis.get("warnings") or []),
+        _listed("Warnings", "warnings", diagnosis.get("warnings") or []),
         _tiles(diagnosis),
         _verdict(diagnosis),
+        _listed("How to read these figures", "notes", diagnosis.get("notes") or []),
         _next_commands(diagnosis.get("next_commands") or []),
-        _key_figures(diagnosis),
-        _groups(diagnosis),
+        key_figures(diagnosis),
+        groups(diagnosis),
         _pictures(plots),
         "<h2>Details</h2>",
-        _per_dimension(diagnosis),
+        dimension_table(diagnosis),
         _training(history, summary),
-        _fold("Configuration", f"<pre>{escaped(config_yaml)}</pre>"),
-        _fold("Environment", f"<pre>{escaped(_json(environment))}</pre>"),
-        _fold("Summary of the run", f"<pre>{escaped(_json(summary))}</pre>"),
+        _settings(diagnosis),
+        fold("Configuration", f"<pre>{escaped(config_yaml)}</pre>"),
+        fold("Environment", f"<pre>{escaped(_json(environment))}</pre>"),
+        fold("Summary of the run", f"<pre>{escaped(_json(summary))}</pre>"),
         "<footer>Written by vaecli. Densities are in nats per example: summed over pixels and "
         "latent dimensions, averaged over examples.</footer>",
     ]
@@ -112,23 +98,33 @@ def _banner(diagnosis: dict, summary: dict) -> str:
     )
 
 
-def _warnings(warnings: list[str]) -> str:
-    if not warnings:
+def _listed(heading: str, kind: str, items: list[str]) -> str:
+    """Warnings (`kind` "warnings", which alerts) or notes, under a heading."""
+    if not items:
         return ""
-    items = "".join(f"<li>{escaped(warning)}</li>" for warning in warnings)
-    return f'<div class="warnings" role="alert"><b>Warnings</b><ul>{items}</ul></div>'
+    role = ' role="alert"' if kind == "warnings" else ""
+    shown = "".join(f"<li>{escaped(item)}</li>" for item in items)
+    return f'<div class="{kind}"{role}><b>{heading}</b><ul>{shown}</ul></div>'
 
 
 def _tiles(diagnosis: dict) -> str:
-    tiles = []
-    for key in _TILES:
-        if key in diagnosis:
-            name = FIGURES[key][0] + (", nats" if key in ("rate", "distortion", "elbo") else "")
-            tiles.append(
-                f'<div class="tile"><b>{escaped(number(diagnosis[key]))}</b>'
-                f"<span>{escaped(name)}</span></div>"
-            )
-    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+    shown = [
+        (number(diagnosis[key]), FIGURES[key][0], key in ("rate", "distortion", "elbo"))
+        for key in _TILES
+        if key in diagnosis
+    ]
+    if value(diagnosis, "information", "mutual_information") is not None:
+        held = value(diagnosis, "information", "mutual_information")
+        saturated = leaf(diagnosis, "information", "saturated")
+        if saturated:
+            held, _ = information_bounds(diagnosis)
+        shown.insert(3, (("≥ " if saturated else "") + number(held), "Mutual information", True))
+    tiles = "".join(
+        f'<div class="tile"><b>{escaped(figure)}</b>'
+        f"<span>{escaped(name)}{', nats' if nats else ''}</span></div>"
+        for figure, name, nats in shown
+    )
+    return f'<div class="tiles">{tiles}</div>' if tiles else ""
 
 
 def _verdict(diagnosis: dict) -> str:
@@ -149,40 +145,6 @@ def _next_commands(commands: list) -> str:
     return f'<h2>What to try next</h2><div class="card">{items}</div>'
 
 
-def _key_figures(diagnosis: dict) -> str:
-    """The flat figures of the diagnosis with one line of meaning each."""
-    known = diagnosis.get("estimators")
-    estimators = known if isinstance(known, dict) else {}
-    rows = [
-        figure_row(name, diagnosis[key], meaning, measured=str(estimators.get(key) or ""))
-        for key, (name, meaning) in FIGURES.items()
-        if key in diagnosis
-    ]
-    rows += [
-        figure_row(words(str(key)), value, "", measured=str(estimators.get(key) or ""))
-        for key, value in diagnosis.items()
-        if key not in FIGURES and key not in _ELSEWHERE and not isinstance(value, dict)
-    ]
-    measured = ""
-    if diagnosis.get("split") is not None:
-        measured = (
-            f'<p class="soft">Measured on the {escaped(diagnosis["split"])} split, '
-            f"n = {escaped(number(diagnosis.get('examples')))}.</p>"
-        )
-    return f"<h2>Key figures</h2>{measured}{figure_table(_HEAD, rows)}"
-
-
-def _groups(diagnosis: dict) -> str:
-    """Every group of estimates, known or not: a dict whose leaves are numbers or Estimates."""
-    parts = []
-    for key, group in diagnosis.items():
-        if isinstance(group, dict) and group and key not in _ELSEWHERE:
-            rows = list(leaves(group))
-            heading = escaped(GROUPS.get(key, words(key)))
-            parts.append(f"<h2>{heading}</h2>{figure_table(_HEAD, rows)}")
-    return "\n".join(parts)
-
-
 def _pictures(plots: list[Path]) -> str:
     figures = []
     for plot in plots:
@@ -198,47 +160,27 @@ def _pictures(plots: list[Path]) -> str:
     return f"<h2>Pictures</h2>{''.join(figures)}" if figures else ""
 
 
-def _per_dimension(diagnosis: dict) -> str:
-    kl = diagnosis.get("kl_per_dim") or []
-    if not kl:
-        return ""
-    threshold = diagnosis.get("threshold")
-    order = sorted(range(len(kl)), key=lambda j: -or_lowest(kl[j]))
-    rows = []
-    for rank, j in enumerate(order, start=1):
-        alive = threshold is not None and or_lowest(kl[j]) > threshold
-        rows.append(
-            f'<tr class="{"alive" if alive else "dead"}"><td>{rank}</td><td>{j}</td>'
-            f'<td class="number">{escaped(number(kl[j]))}</td>'
-            f"<td>{'active' if alive else 'collapsed'}</td></tr>"
-        )
-    head = "".join(f"<th>{cell}</th>" for cell in ("Rank", "Dimension", "KL, nats", ""))
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return _fold("KL of every dimension", f'<div class="scroll">{table}</div>')
-
-
 def _training(history: list[dict], summary: dict) -> str:
     """First, last and the best evaluation by validation ELBO, as a small table."""
     keys = ("step", "epoch", "beta", "elbo", "rate", "distortion", "active_dimensions")
     if not history:
-        return _fold("Training", "<p>No evaluation was recorded.</p>")
+        return fold("Training", "<p>No evaluation was recorded.</p>")
     best = max(history, key=lambda row: or_lowest(row.get("elbo")))
     marked = [("first", history[0]), ("highest validation ELBO", best), ("last", history[-1])]
-    names = ["Evaluation", *(FIGURES.get(key, (words(key),))[0] for key in keys)]
-    head = "".join(f"<th>{escaped(name)}</th>" for name in names)
-    rows = "".join(
-        f"<tr><td>{name}</td>"
-        + "".join(f'<td class="number">{escaped(number(row.get(key)))}</td>' for key in keys)
-        + "</tr>"
+    names = ("Evaluation", *(FIGURES.get(key, (words(key),))[0] for key in keys))
+    rows = [
+        f"<tr><td>{name}</td>{''.join(number_cell(row.get(key)) for key in keys)}</tr>"
         for name, row in marked
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    ]
     count = f"<p>{len(history)} evaluation{'s' if len(history) > 1 else ''} on validation data.</p>"
-    return _fold("Training", f'{count}<div class="scroll">{table}</div>')
+    return fold("Training", f'{count}<div class="scroll">{plain_table(names, rows)}</div>')
 
 
-def _fold(title: str, inside: str) -> str:
-    return f"<details><summary>{escaped(title)}</summary>{inside}</details>"
+def _settings(diagnosis: dict) -> str:
+    settings = diagnosis.get("settings")
+    if not settings:
+        return ""
+    return fold("Settings of the diagnosis", f"<pre>{escaped(_json(settings))}</pre>")
 
 
 def _json(value: dict) -> str:

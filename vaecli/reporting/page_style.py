@@ -34,6 +34,9 @@ p { margin: .5rem 0; }
   border-left: 6px solid var(--warn-line); border-radius: 8px; padding: .7rem 1.1rem;
   margin: 1rem 0; }
 .warnings ul { margin: .3rem 0; padding-left: 1.2rem; }
+.notes { border-left: 6px solid var(--line); padding: .2rem 1.1rem; margin: 1rem 0; }
+.notes ul { margin: .3rem 0; padding-left: 1.2rem; }
+.reading p { margin: .3rem 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .7rem;
   margin: 1rem 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 12px;

@@ -45,32 +45,11 @@ FIGURES = {
         "Mean log-variance",
         "mean of log sigma_j(x)^2; 0: as wide as the prior, negative: a precise code",
     ),
+    "mean_offset_kl": (
+        "KL of the average mean",
+        "1/2 sum_j (E_x mu_j)^2, nats: the part of the rate that is the same for every x",
+    ),
     "threshold": ("Threshold", "KL above which a dimension counts as active, nats"),
-}
-
-# Key of a leaf in a group of diagnosis.json -> meaning; groups and leaves not listed are shown
-# under their own name.
-LEAVES = {
-    "shuffled": "rise of distortion when each example gets another one's code, nats; near 0: the "
-    "decoder does not use the code",
-    "zeroed": "rise of distortion when the code is replaced by 0, nats",
-    "ablated": "rise of distortion when one dimension is replaced by the prior's mean, nats",
-    "mutual_information": "I(x; z) under q, nats: how much the code says about which example it is",
-    "ceiling": "log N, nats: no estimate from N examples can exceed it",
-    "aggregate_kl": "KL(q(z) || p(z)), nats: how far all codes together are from the prior",
-    "marginal_kl": "KL(q(z) || p(z)), nats: how far all codes together are from the prior",
-    "residual": "rate - mutual information - KL(q(z) || p(z)), nats: 0 but for estimation error",
-    "log_px": "importance-weighted estimate of log p(x), nats: tighter than the ELBO",
-    "knn_accuracy": "class found from the nearest codes; compare with the shuffled labels",
-    "linear_probe_accuracy": "class found by a linear rule on the codes",
-}
-
-GROUPS = {
-    "latent_use": "Does the decoder use the code?",
-    "information": "How much information is in the code?",
-    "likelihood": "How well does the model explain the data?",
-    "latent_space": "What does the latent space look like?",
-    "collapse_curve": "How much of the code is how close to the prior?",
 }
 
 CAPTIONS = {
@@ -87,6 +66,16 @@ CAPTIONS = {
     "latent_variance": "For a collapsed dimension the encoder answers mean 0 and variance 1 for "
     "every x: no blue, grey up to the dashed line. The more precise the code, the more of the bar "
     "is blue.",
+    "latent_use": "KL above, use below, on one scale. The KL says what the encoder writes, the "
+    "rise what the decoder reads. Green: what it costs to replace the whole code. Zero is often "
+    "cheapest: the decoder answers it with something like the average of the data.",
+    "rate_split": "Two models with one rate can differ in all of this. A floor on the KL sees only "
+    "the length of the bar, not its colours.",
+    "aggregate_posterior": "Draws from the prior decode well only where codes lie: bars that leave "
+    "the dashed curve are codes the decoder never sees in sampling, or gaps that sampling hits. "
+    "The orange curves are stretched to one height.",
+    "collapse_curve": "The mean KL of a dimension can hide that few inputs use it, or that all use "
+    "it a little. Here a dimension counts as collapsed only if nearly no input uses it.",
     "tsne": "Neighbours in the map have similar codes. The labels were not used in training. "
     "The map has no scale: means that differ by a thousandth of the posterior's noise can still "
     "form clusters, although no decoder could read them. Trust the KL.",

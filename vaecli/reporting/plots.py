@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vaecli.reporting.reading import leaf
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -38,8 +40,9 @@ def write_plots(
 ) -> list[Path]:
     """Write every figure that the inputs allow into `directory`; return the paths in page order.
 
-    history: rows of metrics.jsonl (any number, NaN and None allowed). diagnosis: diagnosis.json.
-    Each file appears complete or not at all. About 2 s on one core.
+    history: rows of metrics.jsonl (any number, NaN and None allowed). diagnosis: diagnosis.json;
+    a group that it lacks draws nothing.
+    Each file appears complete or not at all. About 3 s on one core.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = []
@@ -57,7 +60,13 @@ def _drawings(
     history: list[dict], diagnosis: dict, pictures: Pictures
 ) -> list[tuple[str, Callable[[], Figure]]]:
     """File name and drawing of each figure, in page order."""
-    from vaecli.reporting import image_plots, latent_plots, training_plots
+    from vaecli.reporting import (
+        image_plots,
+        latent_plots,
+        posterior_plots,
+        training_plots,
+        use_plots,
+    )
 
     threshold = float(diagnosis.get("threshold") or 0.01)  # nats
     kl = diagnosis.get("kl_per_dim") or []
@@ -71,10 +80,25 @@ def _drawings(
         ("rate_distortion", lambda: training_plots.rate_distortion(history)),
         ("kl_per_dim", lambda: latent_plots.kl_per_dim(diagnosis)),
     ]
+    if leaf(diagnosis, "latent_use", "rise_per_dim"):
+        drawings.append(("latent_use", lambda: use_plots.latent_use(diagnosis)))
+    if leaf(diagnosis, "information", "rate_split"):
+        drawings.append(("rate_split", lambda: use_plots.rate_split(diagnosis)))
     if p.mu is not None and p.logvar is not None:
         drawings.append(
             ("latent_variance", lambda: latent_plots.latent_variance(p.mu, p.logvar)),
         )
+    if p.codes is not None and p.codes.numel():
+        drawings.append(
+            (
+                "aggregate_posterior",
+                lambda: posterior_plots.aggregate_posterior(
+                    p.codes, diagnosis, mu=p.mu, logvar=p.logvar
+                ),
+            )
+        )
+    if leaf(diagnosis, "collapse_curve", "epsilon"):
+        drawings.append(("collapse_curve", lambda: use_plots.collapse_curve(diagnosis, p.kl)))
     if p.tsne is not None and len(p.tsne):
         drawings.append(
             (

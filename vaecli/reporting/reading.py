@@ -1,0 +1,49 @@
+"""Figures read out of a diagnosis, whatever groups it has."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def value(diagnosis: dict, *path: str) -> float | None:
+    """The number at `path` of a diagnosis, of an Estimate its value; None if there is none.
+
+    None too for a number that is not finite: whoever draws or compares needs no other case.
+    """
+    found = leaf(diagnosis, *path)
+    if isinstance(found, dict):
+        found = found.get("value")
+    known = isinstance(found, int | float) and math.isfinite(found)
+    return float(found) if known else None
+
+
+def leaf(diagnosis: dict, *path: str) -> Any:
+    """What stands at `path` of a diagnosis; None where the path ends early."""
+    found: Any = diagnosis
+    for key in path:
+        if not isinstance(found, dict):
+            return None
+        found = found.get(key)
+    return found
+
+
+def error(diagnosis: dict, *path: str) -> float | None:
+    """The standard error of the Estimate at `path`; None where it is not known."""
+    return value(diagnosis, *path, "standard_error")
+
+
+def per_dim(diagnosis: dict, *path: str) -> list[float]:
+    """The list at `path`, one number a dimension, NaN for None; [] if there is none."""
+    found = leaf(diagnosis, *path)
+    if not isinstance(found, list):
+        return []
+    return [math.nan if v is None else float(v) for v in found]
+
+
+def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
+    """Lower and upper bound of the mutual information, nats; None where it was not measured."""
+    below = value(diagnosis, "information", "own_included")
+    if below is None:
+        below = value(diagnosis, "information", "mutual_information")
+    return below, value(diagnosis, "information", "leave_one_out")

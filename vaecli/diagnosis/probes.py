@@ -52,7 +52,8 @@ def probes(encoded: Encoded, *, seed: int) -> dict:
 def _accuracy(right: np.ndarray, name: str, suffix: str, fitted: int, split: str) -> Estimate:
     probe = f"{NEIGHBOURS} nearest neighbours" if name == "knn" else "logistic regression"
     how = f"{probe} on sampled codes, fitted to {fitted} other examples"
-    return mean_of(torch.from_numpy(right).double(), how + suffix.replace("_", " "), split)
+    labels = ", their labels shuffled" if suffix else ""
+    return mean_of(torch.from_numpy(right).double(), how + labels, split)
 
 
 def _knn(n: int):

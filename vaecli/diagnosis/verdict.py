@@ -72,8 +72,8 @@ def verdict(diagnosis: dict) -> list[str]:
         used = rise > 0.5 * diagnosis["rate"] > 0.5 * LITTLE_RATE
         use = "uses z" if used else "hardly uses z"
         lines.append(
-            f"The decoder {use}: with another example's code the distortion rises by "
-            f"{rise:.2f} nats (rate: {diagnosis['rate']:.2f} nats)."
+            f"The decoder {use}: with another example's code the distortion changes by "
+            f"{rise:+.2f} nats (rate: {diagnosis['rate']:.2f} nats)."
         )
     gain = _value(diagnosis, "baseline", "gain")
     if gain is not None:

@@ -84,7 +84,8 @@ def held_against(prediction: Prediction, measured: int) -> dict:
         f"in use; measured: {measured}"
     )
     if agrees:
-        sentence += ", which agrees."
+        near = "" if measured == expected else " (within a quarter)"
+        sentence += f", which agrees{near}."
     elif measured < expected:
         sentence += ". That a direction can leave collapse does not say that it pays to keep it."
     else:

@@ -184,7 +184,7 @@ def _whole_code(axes: Axes, diagnosis: dict, keys: list[str]) -> None:
                       textcoords="offset points", fontsize=9, weight="bold", color=INK)  # fmt: skip
     axes.set_xticks(range(len(keys)), [names[key] for key in keys], fontsize=8)
     axes.axhline(0, color=SOFT, linewidth=0.8)
-    axes.set_xlabel("the whole code replaced by", fontsize=9.5, color=INK)
+    axes.set_xlabel("whole code taken from", fontsize=9.5, color=INK)
     axes.set_ylabel("rise, nats", fontsize=9.5, color=INK)
 
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from vaecli.diagnosis import conclude
+from vaecli.diagnosis.information import information
 from vaecli.diagnosis.rate import Encoded, figures
 from vaecli.diagnosis.verdict import next_commands, status, verdict
 from vaecli.models.posterior import StandardNormal
+from vaecli.objectives.strategies.committed_rate import CommittedPosterior
 
 
 def encoded(mu, logvar):
@@ -44,6 +46,32 @@ def test_figures_of_a_posterior_written_down_by_hand():
     assert found["rate"] == 2.5
     assert found["mu_variance"] == pytest.approx(1 / 3)
     assert found["mean_logvar"] == 0
+
+
+@pytest.mark.parametrize(("gamma", "bound"), [(0.5, 4.0), (0.6, 5.76), (0.7, 7.84)])
+def test_normalised_means_hold_the_rate_up_by_half_gamma_squared_a_dimension(gamma, bound):
+    # Oracle A5, batch normalisation of the means (Zhu et al. 2020), d = 32.
+    g = torch.Generator().manual_seed(0)
+    mu = torch.randn(500, 32, generator=g)
+    mu = gamma * (mu - mu.mean(0)) / mu.std(0, correction=0)
+    at_bound = figures(encoded(mu, torch.zeros(500, 32)), threshold=0.01)
+    assert at_bound["rate"] == pytest.approx(bound, rel=1e-6)
+    assert at_bound["active_units"] == 32  # by construction, whatever the decoder does
+    above = figures(encoded(mu, torch.randn(500, 32, generator=g)), threshold=0.01)
+    assert above["rate"] > bound
+
+
+@pytest.mark.parametrize("delta", [0.15, 0.5])
+def test_a_committed_posterior_holds_the_rate_up_with_nothing_in_the_code(delta):
+    # delta-VAE's family with a prior of independent N(0, 1): any constant statistics will do.
+    posterior = CommittedPosterior(delta)
+    mu, logvar = posterior(torch.tensor([[-1.0, -2.0, 0.3, -0.7]]).repeat(300, 1))  # m, then s
+    found = encoded(mu, logvar)
+    # The family adds 1e-6 to mu^2, against a root of zero.
+    assert figures(found, threshold=0.01)["rate"] == pytest.approx(2 * delta, rel=1e-4)
+    inside = information(found, seed=0, most=300)
+    assert inside["leave_one_out"].value == pytest.approx(0, abs=1e-9)
+    assert not inside["saturated"]
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,17 @@ def test_histograms_of_codes_have_the_area_of_a_density():
     codes[0] = 40.0  # far out: counted at the edge, not lost
     drawn = aggregate_posterior(codes, diagnosis(latent_dim=2, alive=1))
     for panel in drawn.axes[0].child_axes:
-        areas = [bar.get_width() * bar.get_height() for bar in panel.patches]
-        assert sum(areas) == pytest.approx(1.0, abs=1e-9)
+        density, edges, _ = panel.patches[0].get_data()
+        assert (density * np.diff(edges)).sum() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_a_precise_posterior_is_drawn_to_its_full_height():
+    mu = torch.randn(50, 1, generator=torch.Generator().manual_seed(1))
+    logvar = torch.full((50, 1), -12.0)  # sigma 0.0025: less than a step of the panel's grid
+    drawn = aggregate_posterior(mu, diagnosis(latent_dim=1, alive=1), mu=mu, logvar=logvar)
+    *singles, prior = drawn.axes[0].child_axes[0].lines
+    heights = [line.get_ydata().max() for line in singles]
+    assert heights == pytest.approx([prior.get_ydata().max()] * 5, rel=1e-9)
 
 
 def test_thin_lines_are_the_share_of_inputs_below_epsilon():

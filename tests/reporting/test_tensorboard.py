@@ -45,7 +45,9 @@ def whole_run(tmp_path_factory):
             board.evaluation(row)
         board.pictures(2400, shown.originals, shown.reconstructions, shown.samples)
         board.embedding(2400, shown.mu, shown.labels, torch.rand(200, 1, 8, 8))
-        board.final(diagnosis())
+        board.final(
+            {**diagnosis(), "mutual_information": 3.9, "log_px": -31.0, "shuffle_rise": 9.0}
+        )
     return directory, rows, read(directory)
 
 
@@ -125,6 +127,7 @@ def test_final_figures_stand_at_the_last_step(whole_run):
     step = rows[-1]["step"]
     assert values(events, "final/active_dimensions") == [(step, 4.0)]
     assert values(events, "final/elbo") == [(step, pytest.approx(-33.21))]
+    assert values(events, "final/mutual_information") == [(step, pytest.approx(3.9))]
 
 
 def test_heat_maps_are_cumulative_and_few(whole_run):

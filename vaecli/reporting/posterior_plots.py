@@ -129,11 +129,13 @@ def _panel(axes: Axes, z: np.ndarray, singles: np.ndarray, reach: float, colour:
     along = np.linspace(-reach, reach, 400)
     prior = _normal(along, 0.0, 1.0)
     top = 1.12 * max(density.max(), prior.max())
-    axes.bar(edges[:-1], density, width=np.diff(edges), align="edge", color=colour, alpha=0.75)
+    axes.stairs(density, edges, fill=True, color=colour, alpha=0.75)
     for centre, width in singles:
-        curve = _normal(along, centre, width)
+        # Points around the mean too: the panel's grid steps across a precise posterior.
+        along_one = np.sort(np.append(along, centre + width * np.linspace(-4, 4, 41)))
+        curve = _normal(along_one, centre, width)
         # To the height of the panel: at the scale of the bars a precise posterior is a needle.
-        axes.plot(along, curve / (_normal(centre, centre, width)) * prior.max(), color=MARK,
+        axes.plot(along_one, curve / (_normal(centre, centre, width)) * prior.max(), color=MARK,
                   linewidth=0.9, alpha=0.55)  # fmt: skip
     axes.plot(along, prior, color=INK, linewidth=1.1, linestyle=(0, (4, 2)))
     axes.set_xlim(-reach, reach)

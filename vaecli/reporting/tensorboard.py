@@ -43,6 +43,9 @@ FINAL = (
     "elbo",
     "distortion",
     "rate",
+    "mutual_information",
+    "log_px",
+    "shuffle_rise",
     "mu_variance",
     "mean_logvar",
 )

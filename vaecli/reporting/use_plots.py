@@ -102,7 +102,7 @@ def _inputs_below(axes: Axes, kl: Tensor, epsilon: np.ndarray, threshold: float)
         below = np.searchsorted(column, along, side="left") / len(column)
         lines.append(np.column_stack([along, below]))
         colours.append(ACTIVE if column.mean() > threshold else COLLAPSED)
-    alpha = float(np.clip(12 / len(lines), 0.08, 0.5))
+    alpha = float(np.clip(12 / len(lines), 0.2, 0.5))
     axes.add_collection(
         LineCollection(lines, colors=colours, linewidths=1.0, alpha=alpha, zorder=2)
     )

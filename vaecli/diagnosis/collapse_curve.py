@@ -15,7 +15,7 @@ EPSILONS = torch.logspace(-5, 1, 61, dtype=torch.float64)  # nats
 
 
 def collapse_curve(encoded: Encoded, *, threshold: float) -> dict:
-    """The group `collapse_curve` (Lucas et al. 2019, "Don't Blame the ELBO!", definition 1).
+    """The group `collapse_curve` (Lucas et al. 2019, "Don't Blame the ELBO!").
 
     Dimension j is (epsilon, delta)-collapsed if P_x[KL(q(z_j|x) || p(z_j)) < epsilon] >= 1 - delta.
     Unlike the mean KL this cannot be fooled by a dimension that is used for few inputs only.

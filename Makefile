@@ -25,6 +25,8 @@ lint: $(INSTALLED)
 DATA ?= ../shared/data
 acceptance: $(INSTALLED)
 	$(BIN)/python benchmarks/acceptance.py --data $(DATA)
+	$(BIN)/python benchmarks/ppca.py --data $(DATA)
+	$(BIN)/python benchmarks/diagnosis.py --data $(DATA)
 
 # The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.
 tables: $(INSTALLED)

@@ -34,21 +34,25 @@ def importance_weighted(
     bound, elbo, effective = [], [], []
     one = examples(data, encoded.split, torch.arange(1))
     rows_at_once = max(1, budget // bytes_per_code(vae, one, encoded.mu[:1, None].to(one.device)))
-    for number, index in enumerate(torch.arange(len(encoded.mu)).split(BATCH)):
+    dims = encoded.mu.shape[1]
+    together = min(BATCH, max(1, budget // (32 * samples * dims)))  # four float64 tensors of z
+    for index in torch.arange(len(encoded.mu)).split(together):
         x = examples(data, encoded.split, index)
-        mu, logvar = encoded.mu[index].to(x.device), encoded.logvar[index].to(x.device)
-        noise = generator(seed, "evaluation", index=1000 + number)
-        eps = torch.randn(samples, len(index), mu.shape[1], generator=noise)
-        log_px, log_ratio = [], []  # of (k, B)
-        for part in eps.split(max(1, rows_at_once // len(index))):
-            part = part.to(x.device)
-            z = mu + (0.5 * logvar).exp() * part
-            log_px.append(vae.log_px(x, z).double().cpu())
-            log_q = gaussian_log_prob(part.double(), logvar.double())
-            log_ratio.append((vae.prior.log_prob(z.double()) - log_q).cpu())
-        log_w = torch.cat(log_px) + torch.cat(log_ratio)  # (K, B)
+        mu, logvar = encoded.mu[index], encoded.logvar[index]  # on the host, as all of `encoded`
+        eps = _noise(index, samples, dims, seed)  # (K, B, Z)
+        z = mu + (0.5 * logvar).exp() * eps  # (K, B, Z)
+        log_ratio = vae.prior.log_prob(z.double()) - gaussian_log_prob(
+            eps.double(), logvar.double()
+        )
+        log_px = torch.cat(
+            [
+                vae.log_px(x, part.to(x.device)).cpu().double()
+                for part in z.split(max(1, rows_at_once // len(index)))
+            ]
+        )  # (K, B)
+        log_w = log_px + log_ratio
         bound.append(log_w.logsumexp(0) - math.log(samples))
-        elbo.append(torch.cat(log_px).mean(0) - encoded.kl_per_dim[index].double().sum(1))
+        elbo.append(log_px.mean(0) - encoded.kl_per_dim[index].double().sum(1))
         effective.append((2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp())
     name, split = f"importance-weighted bound, K = {samples}", encoded.split
     value = torch.cat(bound)
@@ -58,6 +62,12 @@ def importance_weighted(
         "effective_sample_size": mean_of(torch.cat(effective), f"of K = {samples}", split),
         "gain_over_elbo": mean_of(value - torch.cat(elbo), f"{name}, less the ELBO", split),
     }
+
+
+def _noise(index: Tensor, samples: int, dims: int, seed: int) -> Tensor:
+    """Each example's own noise, whatever batch it is in: (K, B, Z)."""
+    each = (generator(seed, "evaluation", index=1000 + n) for n in index.tolist())
+    return torch.stack([torch.randn(samples, dims, generator=g) for g in each], dim=1)
 
 
 def bytes_per_code(vae: VAE, x: Tensor, z: Tensor) -> int:

@@ -73,14 +73,14 @@ def verdict(diagnosis: dict) -> list[str]:
         use = "uses z" if used else "hardly uses z"
         lines.append(
             f"The decoder {use}: with another example's code the distortion changes by "
-            f"{rise:+.2f} nats (rate: {diagnosis['rate']:.2f} nats)."
+            f"{rise:+z.2f} nats (rate: {diagnosis['rate']:z.2f} nats)."
         )
     gain = _value(diagnosis, "baseline", "gain")
     if gain is not None:
         words = "gains" if gain >= 0 else "loses"
         lines.append(
-            f"With its code the model {words} {abs(gain):.2f} nats of ELBO against the best that "
-            f"was found without one ({-_value(diagnosis, 'baseline', 'no_code'):.2f} nats)."
+            f"With its code the model {words} {abs(gain):z.2f} nats of ELBO against the best that "
+            f"was found without one ({-_value(diagnosis, 'baseline', 'no_code'):z.2f} nats)."
         )
     return lines
 
@@ -133,7 +133,7 @@ def _constant_mean(diagnosis: dict, beta: float | None) -> str | None:
     if rate <= LITTLE_RATE or offset <= 0.5 * rate:
         return None
     return (
-        f"{offset:.2f} of {rate:.2f} nats of KL are the distance of the average mean from zero, "
+        f"{offset:z.2f} of {rate:z.2f} nats of KL are the distance of the average mean from zero, "
         "which is the same for every input and tells nothing about any."
     )
 
@@ -146,7 +146,7 @@ def _rate_without_information(diagnosis: dict, beta: float | None) -> str | None
     if most >= 0.5 * rate:
         return None
     return (
-        f"KL is {rate:.2f} nats, yet the code holds at most {most:.2f} nats about x (upper bound "
+        f"KL is {rate:z.2f} nats, yet the code holds at most {most:z.2f} nats about x (upper bound "
         "of the mutual information, with two standard errors). The rest is the distance of the "
         "aggregate posterior from the prior. Rate is not information."
     )
@@ -161,8 +161,8 @@ def _unused(diagnosis: dict, beta: float | None) -> str | None:
     if holds <= LITTLE_RATE or rise >= 0.5 * holds:
         return None
     return (
-        f"the code holds {holds:.2f} nats about x, but giving each example another one's code "
-        f"raises the distortion by only {rise:.2f} nats: the decoder ignores most of it. For a "
+        f"the code holds {holds:z.2f} nats about x, but giving each example another one's code "
+        f"raises the distortion by only {rise:z.2f} nats: the decoder ignores most of it. For a "
         "decoder that makes full use of its code the rise is at least the information."
     )
 
@@ -171,7 +171,7 @@ def _few_nats(diagnosis: dict, beta: float | None) -> str | None:
     if diagnosis["status"] != "HEALTHY" or diagnosis["rate"] >= HARDLY_A_CODE:
         return None
     return (
-        f"all dimensions together carry {diagnosis['rate']:.2f} nats, too little to tell examples "
+        f"all dimensions together carry {diagnosis['rate']:z.2f} nats, too little to tell examples "
         "apart."
     )
 
@@ -195,9 +195,9 @@ def _lag(diagnosis: dict, beta: float | None) -> str | None:
         return None
     return (
         "the encoder has collapsed, the model has not: gradient steps on the posteriors of single "
-        f"examples raise the ELBO by {gain:.2f} nats, to a rate of "
-        f"{_value(diagnosis, 'inference', 'refined_rate'):.2f} nats (the encoder's: "
-        f"{diagnosis['rate']:.2f})."
+        f"examples raise the ELBO by {gain:z.2f} nats, to a rate of "
+        f"{_value(diagnosis, 'inference', 'refined_rate'):z.2f} nats (the encoder's: "
+        f"{diagnosis['rate']:z.2f})."
     )
 
 
@@ -208,9 +208,9 @@ def _saturated(diagnosis: dict, beta: float | None) -> str | None:
     below, above = (_value(diagnosis, "information", k) for k in ("own_included", "leave_one_out"))
     n = information["own_included"]["n"]
     return (
-        f"read the mutual information as at least {below:.2f} nats (upper bound: {above:.2f}). "
+        f"read the mutual information as at least {below:z.2f} nats (upper bound: {above:z.2f}). "
         f"An aggregate posterior over {n} examples cannot show more than log {n} = "
-        f"{information['ceiling']:.2f}; more examples can."
+        f"{information['ceiling']:z.2f}; more examples can."
     )
 
 
@@ -224,8 +224,8 @@ def _pruning(diagnosis: dict, beta: float | None) -> str | None:
         return None
     return (
         f"{diagnosis['pruning']['dead_units']} of {diagnosis['total_dimensions']} dimensions are "
-        f"dead, and without them the ELBO changes by {change:+.2f} nats; the others gain "
-        f"{gain:.2f} nats over the best model without a code. Dimensions that the data has no use "
+        f"dead, and without them the ELBO changes by {change:+z.2f} nats; the others gain "
+        f"{gain:z.2f} nats over the best model without a code. Dimensions that the data has no use "
         "for are no disease."
     )
 

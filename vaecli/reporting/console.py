@@ -101,13 +101,13 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
         f"{diagnosis['active_units']} active units"
     )
     decoded = (
-        f"ELBO {diagnosis['elbo']:.2f}, distortion {diagnosis['distortion']:.2f}, "
+        f"ELBO {diagnosis['elbo']:z.2f}, distortion {diagnosis['distortion']:z.2f}, "
         if "elbo" in diagnosis
         else ""
     )
     lines = [
         title,
-        f"{decoded}rate {diagnosis['rate']:.2f} nats per example ({diagnosis['split']} split, "
+        f"{decoded}rate {diagnosis['rate']:z.2f} nats per example ({diagnosis['split']} split, "
         f"{diagnosis['examples']} examples)",
         *_information(diagnosis.get("information")),
         *_likelihood(diagnosis.get("likelihood")),
@@ -130,16 +130,16 @@ def _information(group: dict[str, Any] | None) -> list[str]:
     if group is None:
         return []
     found, above = group["mutual_information"], group["leave_one_out"]
-    ceiling = f"log {found['n']} = {group['ceiling']:.2f}"
+    ceiling = f"log {found['n']} = {group['ceiling']:z.2f}"
     if group["saturated"]:
         words = (
-            f"at least {_plus_minus(found)} nats (saturated: upper bound {above['value']:.2f}, "
+            f"at least {_plus_minus(found)} nats (saturated: upper bound {above['value']:z.2f}, "
             f"ceiling {ceiling})"
         )
     else:
         words = (
-            f"{_plus_minus(found)} nats (between {group['own_included']['value']:.2f} and "
-            f"{above['value']:.2f}; ceiling {ceiling})"
+            f"{_plus_minus(found)} nats (between {group['own_included']['value']:z.2f} and "
+            f"{above['value']:z.2f}; ceiling {ceiling})"
         )
     return [f"Mutual information {words}"]
 
@@ -168,7 +168,7 @@ def _theory(rows: list[dict[str, Any]] | None) -> list[str]:
 
 def _plus_minus(estimate: dict[str, Any]) -> str:
     error = estimate["standard_error"]
-    return f"{estimate['value']:.2f}" + ("" if error is None else f" ± {error:.2f}")
+    return f"{estimate['value']:z.2f}" + ("" if error is None else f" ± {error:z.2f}")
 
 
 class _AroundTheBar(logging.Handler):

@@ -12,7 +12,8 @@ LITTLE_RATE = 0.1
 # binary distinction.
 HARDLY_A_CODE = 0.69
 LAG = 0.5  # nats of ELBO that gradient steps on a posterior gain next to a collapsed encoder
-DEAD_INDEED = 0.1  # nats of ELBO that pruning dead units may cost at most
+# Pruning dead units may cost so many nats of ELBO, or this share of what the code gains.
+DEAD_INDEED, DEAD_SHARE = 0.1, 0.01
 WORTH = 1.0  # nats that a code must gain over the best model without one to be a good one
 
 
@@ -220,7 +221,9 @@ def _pruning(diagnosis: dict, beta: float | None) -> str | None:
         return None
     if change is None or gain is None or beta is None or beta > 1:
         return None
-    if change < -DEAD_INDEED or gain < WORTH or _rate_without_information(diagnosis, beta):
+    if change < -max(DEAD_INDEED, DEAD_SHARE * gain) or gain < WORTH:
+        return None
+    if _rate_without_information(diagnosis, beta):
         return None
     return (
         f"{diagnosis['pruning']['dead_units']} of {diagnosis['total_dimensions']} dimensions are "

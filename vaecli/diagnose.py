@@ -119,8 +119,8 @@ def _diagnose(options: argparse.Namespace) -> int:
     require(
         len(paths) == 1,
         "PATH",
-        " ".join(paths) or None,
-        "must be one run directory or checkpoint",
+        " ".join(paths) or " ".join(options.what) or None,
+        "must be one run directory or checkpoint that exists",
         "vae-diagnose outputs/DATE/TIME",
     )
     for flag in ("data", "out"):
@@ -131,15 +131,21 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     from vaecli.build import build, check
-    from vaecli.load import load_config, restore, saved_overrides
+    from vaecli.diagnosis.rate import NotFinite
+    from vaecli.load import load_config, load_plain, restore, saved_overrides
     from vaecli.report import report_again
-    from vaecli.rundir import RunDirectory
+    from vaecli.rundir import SUMMARY, RunDirectory, check_writable
 
     weights: Path | None = None
     if path.suffix == ".pt":
         weights, path = path, path.absolute().parent.parent
-    config = load_config(path, extend=extend, overrides=[*_whole(), *overrides])
-    directory = RunDirectory.reopen(path)
+    own = load_plain(path).get("diagnosis")
+    config = load_config(path, extend=extend, overrides=[*_whole(own), *overrides])
+    directory = RunDirectory(path)
+    for name in (SUMMARY, "environment.json"):  # the report needs them; better to know now
+        directory.read_json(name)
+    directory.rows()
+    check_writable(path)
     precision = _start(config)
     config.data.check_files()
     data = config.data.load().to(precision.device)
@@ -148,33 +154,45 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     if weights is None:
         weights = directory.checkpoints / f"{config.diagnosis.checkpoint.value}.pt"
     restore(vae, weights)
-    with precision.autocast():
-        diagnosis, page = report_again(
-            vae, data, config, directory, overrides=saved_overrides(path), weights=weights.name
-        )
+    try:
+        with precision.autocast():
+            diagnosis, page = report_again(
+                vae, data, config, directory, overrides=saved_overrides(path), weights=weights.name
+            )
+    except NotFinite as error:
+        raise UsageError(
+            "checkpoint", weights, f"cannot be diagnosed: {error}", "try --checkpoint best"
+        ) from error
     _tell(diagnosis, page)
     return 0
 
 
-def _whole() -> list[str]:
-    """The default settings, of the run's own only what defines the figures: it may have been quick.
+def _whole(own: object) -> list[str]:
+    """The default settings as overrides, before those that are typed.
 
-    As overrides, before those that are typed.
+    own: the run's. Of them stays what defines the figures, and what is more than the default: the
+    run's diagnosis may have been quick, or full.
     """
     from vaecli.diagnosis.settings import DiagnosisConfig
 
     kept = {"split", "checkpoint", "threshold", "samples"}
-    defaults = {field.name: field.default for field in fields(DiagnosisConfig)}
-    return [f"diagnosis.{key}={value}" for key, value in defaults.items() if key not in kept]
+    overrides = []
+    for field in fields(DiagnosisConfig):
+        before = own.get(field.name) if isinstance(own, dict) else None
+        if field.name not in kept:
+            more = type(before) is int and before > field.default
+            overrides.append(f"diagnosis.{field.name}={before if more else field.default}")
+    return overrides
 
 
 def _foreign(
     named: str, data_name: str, overrides: list[str], extend: tuple[str, ...], out: Path | None
 ) -> int:
     from vaecli.config import read
-    from vaecli.diagnosis.foreign_model import ForeignModel
+    from vaecli.diagnosis.foreign_model import REJECTIONS, ForeignModel
     from vaecli.report import report_foreign
 
+    require(out is None or not out.exists(), "--out", out, "exists already", "name a new directory")
     config = read(_composed(data_name, overrides, extend))
     precision = _start(config)
     model = _made(named)
@@ -184,7 +202,7 @@ def _foreign(
         model = model.to(precision.device)
     try:
         diagnosis, page = report_foreign(ForeignModel(model), data, config, out, name=named)
-    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
+    except (*REJECTIONS, ArithmeticError, AttributeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(
             "--model", named, f"failed on the {data.name} data ({lines[0]})",

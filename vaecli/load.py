@@ -50,7 +50,7 @@ def load_config(
         "extend",
         named,
         "the run used modules of its author's own, which are imported only if you name them",
-        f"if you trust them: extend={named}",
+        f"if you trust them: extend={named}, or --extend {' '.join(named)} for vae-diagnose",
     )
     return read(OmegaConf.merge(OmegaConf.create(plain), _dotlist(overrides or [])))
 

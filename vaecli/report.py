@@ -122,10 +122,10 @@ def _diagnosed(
     if prediction is not None:
         active = diagnosis["active_dimensions"]
         diagnosis["prediction"] = held_against(prediction, active)
-        rows = compare(vae, data, split=encoded.split, beta=beta, diagnosis=diagnosis)
-        if rows is not None:
-            diagnosis["theory"] = {"linear_vae": rows}
-    diagnosis["verdict"] = verdict.verdict(diagnosis)
+    rows = compare(vae, data, split=encoded.split, beta=beta, diagnosis=diagnosis)
+    if rows is not None:
+        diagnosis["theory"] = {"linear_vae": rows}
+    diagnosis["verdict"] = verdict.verdict(diagnosis, beta=beta)
     diagnosis["next_commands"] = verdict.next_commands(
         diagnosis, overrides, beta=beta, in_use=_not_to_propose(config)
     )

@@ -114,7 +114,12 @@ class RunDirectory:
             lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines(True)
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except ValueError as error:
+            raise UsageError(
+                "run", self.path / "metrics.jsonl", f"is damaged ({error})", "remove that line"
+            ) from error
 
     def keep_rows_until(self, step: int) -> None:
         """Drop rows of updates that a resumed run will make again."""

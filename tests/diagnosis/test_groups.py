@@ -8,6 +8,7 @@ from oracle import SETTINGS, linear
 from scipy.stats import chi2
 
 from vaecli.data.base import Data, Kind, Split
+from vaecli.data.statistics import pixel_statistics
 from vaecli.diagnosis.baseline import baseline
 from vaecli.diagnosis.collapse_curve import collapse_curve
 from vaecli.diagnosis.inference import refine
@@ -17,6 +18,9 @@ from vaecli.diagnosis.pruning import prune, pruning
 from vaecli.diagnosis.rate import Encoded, distortion, encode, sample_codes
 from vaecli.models.base import Capacity
 from vaecli.models.likelihoods.bernoulli import Bernoulli
+from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic
+from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
+from vaecli.models.mlp import MLP
 from vaecli.models.pixelcnn import PixelCNN
 from vaecli.models.posterior import StandardNormal
 from vaecli.models.vae import VAE
@@ -106,6 +110,13 @@ def test_next_to_a_collapsed_encoder_gradient_steps_find_the_true_posterior():
         assert parameter.grad is None
 
 
+def test_a_decoder_that_passes_no_gradient_is_not_refined():
+    vae, data, _ = linear((9.0, 4.0, 2.0, 0.5), 3)
+    whole = vae.log_px
+    vae.log_px = lambda x, z: whole(x, z).detach()
+    assert refine(vae, data, encode(vae, data, "test"), most=8, steps=2, seed=0) is None
+
+
 # ---------------------------------------------------------------------- pruning
 
 
@@ -117,7 +128,7 @@ def test_pruning_dead_units_changes_nothing_and_costs_no_kl():
     assert prune(found).kl_per_dim[:, 3:].abs().max() == 0
 
 
-def test_pruning_a_unit_that_never_moves_but_is_needed_costs_elbo():
+def test_pruning_a_unit_that_never_moves_changes_kl_and_distortion_by_what_theory_says():
     vae, data, _ = linear((9.0, 4.0, 2.0, 0.5), 4)
     with torch.no_grad():  # dimension 3 sits at z = 2, and the decoder counts on it
         vae.encoder[1].bias[3] = 2.0
@@ -143,6 +154,51 @@ def test_without_a_code_independent_pixels_reach_their_own_entropy():
     exact = 0.5 * 4 * math.log(2 * math.pi) + 0.5 * 15.5  # N(x; 0, 1), E||x||^2 = 15.5
     within(group["no_code"], exact)
     within(group["gain"], exact - neg_elbo.mean().item())
+
+
+def constant_model(likelihood, data):
+    torch.manual_seed(0)
+    family = MLP(latent_dim=2)
+    return VAE(
+        encoder=family.encoder(data.shape, 4),
+        decoder=family.decoder(data.shape, likelihood.outputs, family.capacities["small"]),
+        likelihood=likelihood,
+        output_bias=likelihood.start(*pixel_statistics(data)),
+        latent_dim=2,
+    )
+
+
+def test_a_learned_sigma_does_not_spoil_the_baseline():
+    g = torch.Generator().manual_seed(0)
+    split = Split(2.0 * torch.randn(3000, 1, 1, 4, generator=g))
+    data = Data("wide", (1, 1, 4), Kind.REAL, split, split, split)
+    vae = constant_model(GaussianLearned(initial_sigma=0.3), data)
+    group = baseline(vae, data, "test", torch.zeros(3000), steps=0, seed=0)
+    variance = split.x.double().var(0, correction=0).mean().item()
+    exact = 4 * 0.5 * (math.log(2 * math.pi * variance) + 1)
+    assert group["no_code"].value == pytest.approx(exact, abs=1e-3)
+    assert vae.likelihood.log_sigma.exp().item() == pytest.approx(0.3)
+
+
+def test_constants_that_moments_do_not_fit_are_fitted():
+    # Two grey levels, far apart: a logistic with their moments is poor, others are better.
+    g = torch.Generator().manual_seed(0)
+    x = torch.where(torch.rand(2000, 1, 2, 2, generator=g) < 0.9, 0, 200).to(torch.uint8)
+    data = Data("levels", (1, 2, 2), Kind.GREY, *(Split(x),) * 3)
+    vae = constant_model(DiscretizedLogistic(), data)
+    group = baseline(vae, data, "test", torch.zeros(2000), steps=0, seed=0)
+    images = data.batch(data.test, torch.arange(2000))
+    out = vae.output_bias.detach().expand(2000, *vae.output_bias.shape)
+    moments = -vae.likelihood.log_prob(out, images).mean().item()
+    grid = [
+        -vae.likelihood.log_prob(
+            torch.cat([torch.full((1, 2, 2), m), torch.full((1, 2, 2), s)]).expand_as(out), images
+        ).mean().item()
+        for m in torch.linspace(-0.5, 0.5, 41).tolist()
+        for s in torch.linspace(-8, 2, 41).tolist()
+    ]  # fmt: skip
+    assert group["no_code"].value < moments - 1
+    assert group["no_code"].value < min(grid) + 0.1
 
 
 def rows_of_stripes(n, seed):

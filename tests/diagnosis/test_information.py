@@ -103,6 +103,20 @@ def test_mutual_information_cannot_exceed_log_n_and_says_that_it_is_saturated():
         assert math.isfinite(part.value)
 
 
+@pytest.mark.parametrize(("n", "k", "logvar"), [(100, 1, -15.0), (1000, 4, -10.0)])
+def test_the_split_of_a_saturated_rate_holds_no_negative_divergence(n, k, logvar):
+    g = torch.Generator().manual_seed(0)
+    found = information(
+        encoded(torch.randn(n, k, generator=g), torch.full((n, k), logvar)), seed=0, most=9999
+    )
+    assert found["saturated"]
+    parts = found["rate_split"]
+    marginal = parts["marginal_kl"]
+    assert marginal.value > -3 * marginal.standard_error
+    if k == 1:  # a single dimension depends on no other; sums of float32
+        assert parts["total_correlation"].value == pytest.approx(0, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("batch", "cap"), [(32, 3.25), (50, 3.68), (500, 5.03), (2000, 5.44)]
 )  # oracle A5: k = 5, A = 0.9, exact 5.756

@@ -7,6 +7,7 @@ import torch
 from oracle import linear
 
 from vaecli.diagnosis import diagnose
+from vaecli.diagnosis.rate import NotFinite
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.diagnosis.verdict import findings
 
@@ -73,8 +74,8 @@ def fixed_width(vae):
 
 
 def weak():
-    """All dimensions active, half a nat in total."""
-    return linear((1.5, 1.3, 1.2, 0.5), 3)
+    """All dimensions active, 0.6 nats in total, and none that beta = 1 would keep."""
+    return linear((0.8, 0.75, 0.7, 0.3), 3, beta=0.5)
 
 
 CASES = [
@@ -138,6 +139,36 @@ def test_dimensions_that_the_decoder_needs_are_not_called_dead():
         assert ("healthy pruning" in [f.pattern for f in findings(diagnosis, beta=1.0)]) is dead
     diagnosis["baseline"]["gain"]["value"] = 100.0
     assert "healthy pruning" in [f.pattern for f in findings(diagnosis, beta=1.0)]
+
+
+def test_at_a_small_beta_a_small_rise_is_full_use():
+    # The exact optimum at beta 0.01: rise_j = beta (l / theta - 1) lies far below MI_j.
+    made = linear((0.1, 0.05, 0.02, 0.01), 2, beta=0.01)
+    diagnosis = found(made, beta=0.01)
+    assert diagnosis["latent_use"]["shuffled"]["value"] < 0.2
+    assert diagnosis["information"]["mutual_information"]["value"] > 1.5
+    assert "decoder ignores z" not in diagnosis["patterns"]
+    assert "decoder ignores z" in found(deaf_decoder(lambda: made), beta=0.01)["patterns"]
+
+
+def test_dimensions_that_never_move_are_counted_one_by_one():
+    # Two pay KL and never move, two move and pay less than the threshold: the counts are equal.
+    made = {
+        "status": "HEALTHY", "rate": 4.0, "active_dimensions": 2, "active_units": 2,
+        "total_dimensions": 4, "threshold": 0.01, "examples": 100, "mean_offset_kl": 0.0,
+        "kl_per_dim": [2.0, 2.0, 0.009, 0.009], "mu_variance_per_dim": [0.0, 0.0, 0.013, 0.013],
+    }  # fmt: skip
+    assert [f.pattern for f in findings(made)] == ["posteriors that never move"]
+    assert findings({**made, "mu_variance_per_dim": [0.9] * 4}) == []
+    assert findings({**made, "examples": 1}) == []
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    vae, data, _ = healthy()
+    with torch.no_grad():
+        vae.decoder.weight.weight.fill_(math.nan)
+    with pytest.raises(NotFinite, match="log p"):
+        diagnose(vae, data, QUICK, seed=0)
 
 
 def test_a_note_is_no_warning():

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
+from vaecli.data.base import Data, Kind, Split
 from vaecli.diagnosis import conclude
 from vaecli.diagnosis.information import information
-from vaecli.diagnosis.rate import Encoded, figures
+from vaecli.diagnosis.rate import Encoded, examples, figures
 from vaecli.diagnosis.verdict import next_commands, status, verdict
 from vaecli.models.posterior import StandardNormal
 from vaecli.objectives.strategies.committed_rate import CommittedPosterior
@@ -129,3 +130,15 @@ def test_beyond_the_critical_beta_the_first_thing_to_try_is_a_beta_below_it():
     predicted = {**collapsed, "prediction": {"critical_beta": 32.4}}
     assert commands(predicted, [], beta=40.0)[0] == "vae-train schedule.beta=8.1"
     assert commands(predicted, [], beta=20.0)[0] == "vae-train schedule.beta=1"
+
+
+def test_a_training_image_has_the_same_pixels_whichever_batch_it_is_in():
+    g = torch.Generator().manual_seed(0)
+    grey = Split(torch.randint(0, 256, (1200, 1, 3, 3), generator=g).to(torch.uint8))
+    data = Data("grey", (1, 3, 3), Kind.BINARY, grey, grey, grey, dynamic=True)
+    whole = examples(data, "train", torch.arange(1200))
+    assert whole.unique().tolist() == [0.0, 1.0]
+    for index in (torch.arange(490, 510), torch.tensor([1100, 3, 700, 3])):
+        assert examples(data, "train", index).equal(whole[index])
+    # Its grey level is the probability of a one: 10,800 pixels.
+    assert (whole.mean() - grey.x.float().mean() / 255).abs() < 4 * 0.5 / 10800**0.5

@@ -178,11 +178,12 @@ def test_an_unknown_list_for_each_dimension_is_a_column_and_one_of_another_lengt
 def test_mutual_information_is_read_between_its_bounds_or_as_a_lower_bound(write):
     kl = sum(diagnosis()["kl_per_dim"])
     below, middle, above = (f"{share * kl:.2f}" for share in (0.87, 0.91, 0.95))
-    _, page = write()
+    consistent = {"rate": kl}  # the made-up rate is another: no code holds more than it costs
+    _, page = write(diagnosis=diagnosis() | consistent)
     assert f"holds between {below} and {above} nats about x" in page.text
     assert "cannot exceed log 360 = 5.89 nats" in page.text
     assert "≥" not in page.text
-    _, page = write(diagnosis=diagnosis(saturated=True))
+    _, page = write(diagnosis=diagnosis(saturated=True) | consistent)
     assert f"at least {middle} nats about x (upper bound: {above})" in page.text
     assert "saturated: take it as a lower bound" in page.text
     assert f"≥ {number(0.91 * kl)}Mutual information, nats" in page.text

@@ -83,3 +83,11 @@ def test_a_count_agrees_within_a_quarter_and_on_whether_there_is_collapse(
     assert ("which agrees" in found["sentence"]) is agrees
     assert ("within a quarter" in found["sentence"]) is (agrees and measured != expected)
     assert f"{expected} of 20 dimensions can be in use; measured: {measured}" in found["sentence"]
+
+
+def test_a_count_that_is_a_lower_bound_is_not_held_against_more():
+    made = Prediction(500.0, 1.0, 64, True, 100, 64)
+    found = held_against(made, 100)
+    assert found["agrees"] is None
+    assert "at least 64 of 100 dimensions can be in use; measured: 100." in found["sentence"]
+    assert held_against(made, 20)["agrees"] is False

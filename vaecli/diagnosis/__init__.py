@@ -17,7 +17,15 @@ from vaecli.diagnosis.likelihood import importance_weighted
 from vaecli.diagnosis.mode import evaluation_mode
 from vaecli.diagnosis.probes import probes
 from vaecli.diagnosis.pruning import prune, pruning
-from vaecli.diagnosis.rate import Encoded, encode, evaluate, figures, first_rows, mean_variance
+from vaecli.diagnosis.rate import (
+    Encoded,
+    NotFinite,
+    encode,
+    evaluate,
+    figures,
+    first_rows,
+    mean_variance,
+)
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.models.vae import VAE
 
@@ -47,6 +55,7 @@ def diagnose(
             found, encoded, per_example = evaluate(
                 model, data, split, seed=seed, threshold=threshold, samples=settings.samples
             )
+            _require_finite(encoded, per_example)
             diagnosis = describe(encoded, settings, seed=seed)
             diagnosis |= {key: found[key] for key in ("distortion", "elbo")}
             diagnosis["estimators"] |= {
@@ -57,6 +66,13 @@ def diagnose(
             diagnosis |= _groups(model, data, encoded, per_example, settings, seed)
     diagnosis |= probes_of(encoded, settings, seed=seed)
     return judged(diagnosis, beta=beta), encoded
+
+
+def _require_finite(encoded: Encoded, per_example: Tensor) -> None:
+    for name, values in (("q(z|x)", encoded.kl_per_dim.sum(1)), ("log p(x|z)", per_example)):
+        bad = int((~values.isfinite()).sum())
+        if bad:
+            raise NotFinite(f"{name} is not a finite number for {bad} of {len(values)} examples")
 
 
 def describe(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
@@ -99,9 +115,12 @@ def _groups(
 ) -> dict:
     """The groups that need the decoder."""
     few = settings.autoregressive_examples if vae.autoregressive else len(per_example)
-    use = {"shuffled": latent_use.shuffled(vae, data, encoded, per_example, seed=seed)}
+    alone = len(per_example) == 1  # there is no other example's code
+    use = {}
+    if not alone:
+        use["shuffled"] = latent_use.shuffled(vae, data, encoded, per_example, seed=seed)
     use |= latent_use.replaced(vae, data, encoded, per_example, seed=seed)
-    if settings.ablation:
+    if settings.ablation and not alone:
         most = min(settings.ablation, few)
         use |= latent_use.ablation(vae, data, encoded, per_example, most=most, seed=seed)
     neg_elbo = per_example + encoded.kl_per_dim.sum(1)
@@ -118,13 +137,13 @@ def _groups(
             groups["pruning"]["importance_weighted"] = again["importance_weighted"]
     if isinstance(vae, VAE):
         steps = settings.baseline_steps
-        alone = baseline(vae, data, encoded.split, neg_elbo, steps=steps, seed=seed)
-        groups |= {} if alone is None else {"baseline": alone}
+        bare = baseline(vae, data, encoded.split, neg_elbo, steps=steps, seed=seed)
+        groups |= {} if bare is None else {"baseline": bare}
     if settings.refine_steps:
         most = REFINED_AUTOREGRESSIVE if vae.autoregressive else REFINED
-        groups["inference"], _ = refine(
-            vae, data, encoded, most=most, steps=settings.refine_steps, seed=seed
-        )
+        steps = settings.refine_steps
+        refined = refine(vae, data, encoded, most=most, steps=steps, seed=seed)
+        groups |= {} if refined is None else {"inference": refined[0]}
     return groups
 
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from vaecli.models.posterior import StandardNormal
 
+# What models raise for a batch of a shape that they do not take.
+REJECTIONS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+
 
 class ForeignModel(nn.Module):
     """Any model with `encode(x) -> (mu, logvar)`.
@@ -68,12 +71,12 @@ def _first_answer(model: Any, x: Tensor) -> tuple[bool, Any]:
     """Whether batches have to be flattened, and the answer to the first."""
     try:
         return False, model.encode(x)
-    except (RuntimeError, ValueError) as error:
+    except REJECTIONS as error:
         if x.ndim <= 2:
             raise
         try:
             return True, model.encode(x.flatten(1))
-        except (RuntimeError, ValueError):
+        except REJECTIONS:
             raise error from None  # what was wrong was not the shape
 
 

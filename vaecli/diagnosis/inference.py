@@ -21,7 +21,7 @@ LR = 0.1  # falls to zero along a cosine
 
 def refine(
     vae: VAE, data: Data, encoded: Encoded, *, most: int, steps: int, seed: int
-) -> tuple[dict, Encoded]:
+) -> tuple[dict, Encoded] | None:
     """The group `inference`: ELBO gained by optimising q(z|x) of each example on its own.
 
     From the encoder's answer, `steps` Adam steps on (mu, logvar) of each of the first `most`
@@ -30,13 +30,17 @@ def refine(
     collapsed encoder it tells whether the true posterior has collapsed as well (He et al. 2019:
     inference collapse against model collapse).
 
-    Returns the group and the refined posteriors.
+    Returns the group and the refined posteriors; None for a foreign model whose log_px passes no
+    gradient to z, since the steps would follow the KL alone.
     """
     part = first_rows(encoded, most)
     x = examples(data, part.split, torch.arange(len(part.mu)))
     noise = generator(seed, "evaluation", index=5)
     shape = part.mu.shape
     start = part.mu.to(x.device), part.logvar.to(x.device)
+    with torch.enable_grad():
+        if not vae.log_px(x[:1], start[0][None, :1].clone().requires_grad_()).requires_grad:
+            return None
     mu, logvar = (tensor.clone().requires_grad_() for tensor in start)
     optimizer = torch.optim.Adam([mu, logvar], lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -185,7 +185,7 @@ def _rate_split(encoded: Encoded, z: Tensor, mixture: Mixture, which: str) -> di
     """
     n, dims = z.shape
     m = min(n, max(100, MARGINAL_WORK // (n * dims)))
-    marginals = log_marginals(z[:m], encoded.mu, encoded.logvar)  # (M, Z)
+    marginals = log_marginals(z[:m], encoded.mu, encoded.logvar, which)  # (M, Z)
     log_q = _density(mixture, which)[0][:m]
     log_prior_per_dim = -0.5 * z[:m].double().square() - HALF_LOG_2PI
     per_dim = (marginals - log_prior_per_dim).mean(0)
@@ -204,11 +204,12 @@ def _rate_split(encoded: Encoded, z: Tensor, mixture: Mixture, which: str) -> di
     }
 
 
-def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor, which: str = "both") -> Tensor:
     """The log of q(z_j) at the codes z (M, Z) of the first M of N components: (M, Z).
 
-    The mean of the logs with and without the own component, as in Mixture. Sums in float32: the
-    densities are of one dimension, and their differences are taken before they are squared.
+    which: "both", the mean of the logs with and without the own component, as in Mixture, or
+    "included". Sums in float32: the densities are of one dimension, and their differences are taken
+    before they are squared.
     """
     m, n = len(z), len(mu)
     out = torch.empty(z.shape, dtype=torch.float64)
@@ -221,11 +222,11 @@ def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
             own = density[diagonal].clone()
             density[diagonal] = 0
             others = density.sum(1)
-            # A code no other component comes near: the smallest float keeps its log finite.
-            tiny = torch.finfo(torch.float32).tiny
-            included = (others + own).clamp(min=tiny).double().log() - math.log(n)
-            left_out = others.clamp(min=tiny).double().log() - math.log(n - 1)
-            out[rows, j] = 0.5 * (included + left_out) - HALF_LOG_2PI
+            included = (others + own).double().log() - math.log(n)
+            # A code no other component comes near has no density without its own; it is saturated.
+            left_out = torch.where(others > 0, others.double().log() - math.log(n - 1), included)
+            middle = included if which == "included" else 0.5 * (included + left_out)
+            out[rows, j] = middle - HALF_LOG_2PI
     return out
 
 

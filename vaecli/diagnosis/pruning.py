@@ -9,6 +9,7 @@ import torch
 from vaecli.data.base import Data
 from vaecli.diagnosis.estimate import mean_of
 from vaecli.diagnosis.rate import (
+    VARIANCE_THRESHOLD,
     Encoded,
     distortion,
     mean_variance,
@@ -16,12 +17,10 @@ from vaecli.diagnosis.rate import (
 )
 from vaecli.models.vae import VAE
 
-DEAD = 0.01  # Var_x[mu_j] at or below it: an inactive unit (Burda et al. 2016)
-
 
 def prune(encoded: Encoded) -> Encoded:
     """`encoded` with the posterior of every dead unit replaced by the prior, N(0, 1)."""
-    dead = mean_variance(encoded) <= DEAD  # (Z,)
+    dead = mean_variance(encoded) <= VARIANCE_THRESHOLD  # (Z,)
     parts = (part.masked_fill(dead, 0.0) for part in encoded[:3])
     return Encoded(*parts, encoded.y, encoded.split)
 
@@ -38,9 +37,9 @@ def pruning(
     pruned = prune(encoded)
     z = sample_codes(pruned, seed)
     elbo = -distortion(vae, data, encoded.split, z) - pruned.kl_per_dim.sum(1)
-    name = f"dimensions with Var_x[mu_j] <= {DEAD} drawn from the prior"
+    name = f"dimensions with Var_x[mu_j] <= {VARIANCE_THRESHOLD} drawn from the prior"
     return {
-        "dead_units": int((mean_variance(encoded) <= DEAD).sum()),
+        "dead_units": int((mean_variance(encoded) <= VARIANCE_THRESHOLD).sum()),
         "elbo": mean_of(elbo, name, encoded.split),
         "change": mean_of(elbo + neg_elbo_per_example, f"{name}; same noise", encoded.split),
     }

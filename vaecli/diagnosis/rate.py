@@ -14,6 +14,12 @@ from vaecli.models.vae import VAE
 from vaecli.randomness import generator
 
 BATCH = 500  # examples in one forward pass without gradients
+FIRST_BLOCK = 10**6  # of the evaluation stream's indices: those of training images to be binarised
+VARIANCE_THRESHOLD = 0.01  # of an active unit, Var_x[mu_j] (Burda et al. 2016)
+
+
+class NotFinite(ArithmeticError):
+    """The model's answers are no numbers."""
 
 
 class Encoded(NamedTuple):
@@ -70,12 +76,11 @@ def distortion(vae: VAE, data: Data, split: str, z: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def figures(encoded: Encoded, *, threshold: float, variance_threshold: float = 0.01) -> dict:
+def figures(encoded: Encoded, *, threshold: float) -> dict:
     """The figures that need q(z|x) alone, in float64.
 
     threshold: nats; a dimension is active if its mean KL is above it.
-    variance_threshold: a unit is active if Var_x[mu_j] is above it (Burda et al. 2016; population
-    variance over the whole split).
+    A unit is active if the population variance Var_x[mu_j] is above VARIANCE_THRESHOLD.
     """
     kl = encoded.kl_per_dim.double().mean(0)  # (Z,)
     spread = mean_variance(encoded)
@@ -86,7 +91,7 @@ def figures(encoded: Encoded, *, threshold: float, variance_threshold: float = 0
         "utilization": active / kl.numel(),
         "rate": kl.sum().item(),
         "kl_per_dim": kl.tolist(),
-        "active_units": int((spread > variance_threshold).sum()),
+        "active_units": int((spread > VARIANCE_THRESHOLD).sum()),
         "mu_variance": spread.mean().item(),
         "mean_offset_kl": 0.5 * encoded.mu.double().mean(0).square().sum().item(),
         "mean_logvar": encoded.logvar.double().mean().item(),
@@ -112,9 +117,18 @@ def evaluate(
 
 def examples(data: Data, split: str, index: Tensor) -> Tensor:
     """The examples at `index` of the split called `split`, (B, C, H, W) on the data's device."""
-    # Validation and test images are binarised when loaded; the training split of a dynamically
-    # binarised set is drawn here, the same draw for the same chunk every time.
-    binarisation = None
-    if split == "train" and data.dynamic:
-        binarisation = generator(0, "evaluation", index=1 + int(index[0]), device=data.device)
-    return data.batch(getattr(data, split), index, binarisation)
+    part: Split = getattr(data, split)
+    if split != "train" or not data.dynamic:
+        return data.batch(part, index)  # validation and test images were binarised when loaded
+    # A dynamically binarised split is drawn here, in fixed blocks, so that an example has the same
+    # pixels whichever batch it is in.
+    drawn = []
+    blocks = index // BATCH
+    for block in blocks.unique().tolist():
+        rows = torch.arange(block * BATCH, min((block + 1) * BATCH, len(part.x)))
+        noise = generator(0, "evaluation", index=FIRST_BLOCK + block, device=data.device)
+        drawn.append((blocks == block, data.batch(part, rows, noise), block * BATCH))
+    out = torch.empty(len(index), *data.shape, device=data.device)
+    for mask, x, start in drawn:
+        out[mask.to(out.device)] = x[(index[mask] - start).to(x.device)]
+    return out

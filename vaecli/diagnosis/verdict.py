@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vaecli.diagnosis.rate import VARIANCE_THRESHOLD
+
 # Below this rate (nats) there is hardly a code to speak of, used or not.
 LITTLE_RATE = 0.1
 # Many dimensions can each pass the threshold of 0.01 nats and still add up to less than log 2, one
@@ -14,6 +16,7 @@ HARDLY_A_CODE = 0.69
 LAG = 0.5  # nats of ELBO that gradient steps on a posterior gain next to a collapsed encoder
 # Pruning dead units may cost so many nats of ELBO, or this share of what the code gains.
 DEAD_INDEED, DEAD_SHARE = 0.1, 0.01
+FEW_EXAMPLES = 10
 WORTH = 1.0  # nats that a code must gain over the best model without one to be a good one
 
 
@@ -49,7 +52,7 @@ def findings(diagnosis: dict, *, beta: float | None = None) -> list[Finding]:
     return found
 
 
-def verdict(diagnosis: dict) -> list[str]:
+def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
     """What the figures say, a sentence each, for a reader who is new to collapse."""
     active, total = diagnosis["active_dimensions"], diagnosis["total_dimensions"]
     lines = [
@@ -70,7 +73,8 @@ def verdict(diagnosis: dict) -> list[str]:
         )
     rise = _value(diagnosis, "latent_use", "shuffled")
     if rise is not None:
-        used = rise > 0.5 * diagnosis["rate"] > 0.5 * LITTLE_RATE
+        holds = _held(diagnosis)
+        used = holds > LITTLE_RATE and rise >= 0.5 * holds * min(1.0, beta or 1.0)
         use = "uses z" if used else "hardly uses z"
         lines.append(
             f"The decoder {use}: with another example's code the distortion changes by "
@@ -113,7 +117,7 @@ def next_commands(
         if diseases & {CONSTANT, EMPTY}:
             tries.insert(0, ("strategy=none", "without a floor the KL must earn its price"))
         critical = diagnosis.get("prediction", {}).get("critical_beta")
-        if critical is not None and beta >= critical:
+        if critical and beta >= critical:
             why = f"theory: from beta {critical:.3g} on no direction of this data leaves collapse"
             tries.insert(0, (f"schedule.beta={critical / 4:.2g}", why))
         elif beta > 1:
@@ -154,23 +158,31 @@ def _rate_without_information(diagnosis: dict, beta: float | None) -> str | None
 
 
 def _unused(diagnosis: dict, beta: float | None) -> str | None:
-    rate, rise = diagnosis["rate"], _value(diagnosis, "latent_use", "shuffled")
-    below = _value(diagnosis, "information", "own_included")
-    if rise is None:
-        return None
-    holds = rate if below is None else below - 2 * _error(diagnosis, "information", "own_included")
-    if holds <= LITTLE_RATE or rise >= 0.5 * holds:
+    # At the optimum of a linear model rise_j = beta (l/theta - 1) >= 2 beta MI_j: below beta 1 the
+    # decoder may make full use of z at a smaller rise.
+    rise, holds = _value(diagnosis, "latent_use", "shuffled"), _held(diagnosis)
+    if rise is None or holds <= LITTLE_RATE or rise >= 0.5 * holds * min(1.0, beta or 1.0):
         return None
     return (
         f"the code holds {holds:z.2f} nats about x, but giving each example another one's code "
-        f"raises the distortion by only {rise:z.2f} nats: the decoder ignores most of it. For a "
-        "decoder that makes full use of its code the rise is at least the information."
+        f"raises the distortion by only {rise:z.2f} nats: the decoder ignores most of it."
     )
+
+
+def _held(diagnosis: dict) -> float:
+    """Nats that the code surely holds about x; the rate, where that was not measured."""
+    below = _value(diagnosis, "information", "own_included")
+    if below is None:
+        return diagnosis["rate"]
+    return below - 2 * _error(diagnosis, "information", "own_included")
 
 
 def _few_nats(diagnosis: dict, beta: float | None) -> str | None:
     if diagnosis["status"] != "HEALTHY" or diagnosis["rate"] >= HARDLY_A_CODE:
         return None
+    gain = _value(diagnosis, "baseline", "gain")
+    if gain is not None and gain > 2 * _error(diagnosis, "baseline", "gain"):
+        return None  # little, but worth having
     return (
         f"all dimensions together carry {diagnosis['rate']:z.2f} nats, too little to tell examples "
         "apart."
@@ -178,12 +190,17 @@ def _few_nats(diagnosis: dict, beta: float | None) -> str | None:
 
 
 def _never_moves(diagnosis: dict, beta: float | None) -> str | None:
-    units, active = diagnosis["active_units"], diagnosis["active_dimensions"]
-    if active - units <= 0.25 * diagnosis["total_dimensions"]:
+    spread = diagnosis.get("mu_variance_per_dim")
+    few = diagnosis["examples"] < FEW_EXAMPLES  # a variance over them says nothing
+    if spread is None or few or diagnosis["rate"] <= LITTLE_RATE:
+        return None
+    pairs = zip(diagnosis["kl_per_dim"], spread, strict=True)
+    still = sum(kl > diagnosis["threshold"] and var <= VARIANCE_THRESHOLD for kl, var in pairs)
+    if still <= 0.25 * diagnosis["total_dimensions"]:
         return None
     return (
-        f"{active} dimensions have KL above the threshold, but the mean of only {units} moves "
-        "with x: the rest pay KL for a posterior that is the same for every input."
+        f"{still} of {diagnosis['active_dimensions']} dimensions with KL above the threshold have "
+        "a mean that is the same for every input."
     )
 
 
@@ -207,6 +224,7 @@ def _saturated(diagnosis: dict, beta: float | None) -> str | None:
     if information is None or not information["saturated"]:
         return None
     below, above = (_value(diagnosis, "information", k) for k in ("own_included", "leave_one_out"))
+    above = min(above, diagnosis["rate"])  # no code holds more than it costs
     n = information["own_included"]["n"]
     return (
         f"read the mutual information as at least {below:z.2f} nats (upper bound: {above:z.2f}). "

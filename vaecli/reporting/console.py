@@ -109,7 +109,7 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
         title,
         f"{decoded}rate {diagnosis['rate']:z.2f} nats per example ({diagnosis['split']} split, "
         f"{diagnosis['examples']} examples)",
-        *_information(diagnosis.get("information")),
+        *_information(diagnosis.get("information"), diagnosis["rate"]),
         *_likelihood(diagnosis.get("likelihood")),
     ]
     sentences = [*diagnosis.get("verdict", []), diagnosis.get("prediction", {}).get("sentence", "")]
@@ -126,20 +126,21 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _information(group: dict[str, Any] | None) -> list[str]:
+def _information(group: dict[str, Any] | None, rate: float) -> list[str]:
     if group is None:
         return []
-    found, above = group["mutual_information"], group["leave_one_out"]
+    found = group["mutual_information"]
+    above = min(group["leave_one_out"]["value"], rate)  # no code holds more than it costs
     ceiling = f"log {found['n']} = {group['ceiling']:z.2f}"
     if group["saturated"]:
         words = (
-            f"at least {_plus_minus(found)} nats (saturated: upper bound {above['value']:z.2f}, "
+            f"at least {_plus_minus(found)} nats (saturated: upper bound {above:z.2f}, "
             f"ceiling {ceiling})"
         )
     else:
         words = (
             f"{_plus_minus(found)} nats (between {group['own_included']['value']:z.2f} and "
-            f"{above['value']:z.2f}; ceiling {ceiling})"
+            f"{above:z.2f}; ceiling {ceiling})"
         )
     return [f"Mutual information {words}"]
 

@@ -23,7 +23,8 @@ def prediction_lines(
         count = row["unstable_directions"]
         shown = f"at least {count}" if row["at_least"] else f"{count}"
         mark = "  <- schedule.beta" if row["beta"] == beta else ""
-        lines.append(f"{row['beta']:>8g}  {shown:>34}   {min(count, k):>19}{mark}")
+        most = k if row["at_least"] else min(count, k)
+        lines.append(f"{row['beta']:>8g}  {shown:>34}   {most:>19}{mark}")
     sentences = [
         f"At beta {critical:.1f} and above, a VAE that ignores its code is stable: training that "
         "gets there stays there. Below it, so many directions of the data can leave collapse. The "

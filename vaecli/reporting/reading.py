@@ -46,4 +46,6 @@ def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
     below = value(diagnosis, "information", "own_included")
     if below is None:
         below = value(diagnosis, "information", "mutual_information")
-    return below, value(diagnosis, "information", "leave_one_out")
+    bounds = [value(diagnosis, "information", "leave_one_out"), value(diagnosis, "rate")]
+    above = [bound for bound in bounds if bound is not None]  # no code holds more than it costs
+    return below, min(above) if bounds[0] is not None else None

@@ -210,9 +210,12 @@ def rate_split(diagnosis: dict) -> Figure:
     titled(
         axes,
         finding,
-        "Only the blue part tells examples apart. Grey is the distance of all codes together from "
-        "the prior: their dimensions depend on each other, or single ones are not N(0, 1). A rate "
-        "that a floor holds up (free bits, say) can be all grey.",
+        "The blue part is at its ceiling, log N: more examples would show more of the rate to be "
+        "information, and less of it grey."
+        if saturated
+        else "Only the blue part tells examples apart. Grey is the distance of all codes together "
+        "from the prior: their dimensions depend on each other, or single ones are not N(0, 1). A "
+        "rate that a floor holds up (free bits, say) can be all grey.",
     )
     if len(known) < len(parts):
         empty(axes, "the parts were not measured")

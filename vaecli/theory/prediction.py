@@ -78,12 +78,19 @@ def held_against(prediction: Prediction, measured: int) -> dict:
     """
     expected = prediction.expected_active
     both = (expected > 0) == (measured > 0)
-    agrees = both and abs(measured - expected) <= max(1, CLOSE * expected)
+    agrees: bool | None = both and abs(measured - expected) <= max(1, CLOSE * expected)
+    more = ""
+    if prediction.at_least and expected < prediction.latent_dim:
+        more = "at least "
+        if measured > expected:
+            agrees = None  # it cannot be said
     sentence = (
-        f"Theory: {prediction.words}, so {expected} of {prediction.latent_dim} dimensions can be "
-        f"in use; measured: {measured}"
+        f"Theory: {prediction.words}, so {more}{expected} of {prediction.latent_dim} dimensions "
+        f"can be in use; measured: {measured}"
     )
-    if agrees:
+    if agrees is None:
+        sentence += "."
+    elif agrees:
         near = "" if measured == expected else " (within a quarter)"
         sentence += f", which agrees{near}."
     elif measured < expected:

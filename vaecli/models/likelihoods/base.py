@@ -19,6 +19,8 @@ class Likelihood(nn.Module):
     """p(x|z) with independent pixels given the decoder's output; fields are the yaml's keys."""
 
     outputs: ClassVar[int] = 1  # decoder channels per data channel
+    # Whether `start` is the constant of maximum likelihood: no decoder without a code beats it.
+    start_is_best: ClassVar[bool] = False
     kinds: ClassVar[frozenset[Kind]]  # kinds of data it is a density or mass function for
 
     def __post_init__(self) -> None:
@@ -29,7 +31,7 @@ class Likelihood(nn.Module):
 
     @abstractmethod
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
-        """The output bias of the best code-free decoder, (outputs*C, H, W).
+        """The output bias of a good, if possible the best, code-free decoder, (outputs*C, H, W).
 
         mean, variance: (C, H, W) of each pixel over the training set.
         """

@@ -28,6 +28,7 @@ class Bernoulli(Likelihood):
     continuous Bernoulli"): its nats can be compared with each other, not with other likelihoods.
     """
 
+    start_is_best: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.BINARY, Kind.GREY})
 
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:

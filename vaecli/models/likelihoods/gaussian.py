@@ -33,6 +33,7 @@ class Gaussian(Likelihood):
 
     sigma: float = 1.0
 
+    start_is_best: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.GREY, Kind.COLOUR, Kind.REAL})
 
     def validate(self) -> None:

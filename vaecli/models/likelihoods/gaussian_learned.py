@@ -36,6 +36,7 @@ class GaussianLearned(Likelihood):
 
     initial_sigma: float | None = None
 
+    start_is_best: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.GREY, Kind.COLOUR, Kind.REAL})
 
     def __post_init__(self) -> None:

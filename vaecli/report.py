@@ -120,8 +120,11 @@ def _diagnosed(
     diagnosis, encoded = diagnose(vae, data, settings, seed=config.seed, beta=beta)
     prediction = predict(data, config)
     if prediction is not None:
-        active = diagnosis["active_dimensions"]
-        diagnosis["prediction"] = held_against(prediction, active)
+        diagnosis["prediction"] = held_against(
+            prediction,
+            active=diagnosis["active_dimensions"],
+            directions=diagnosis["active_directions"],
+        )
     rows = compare(vae, data, split=encoded.split, beta=beta, diagnosis=diagnosis)
     if rows is not None:
         diagnosis["theory"] = {"linear_vae": rows}

@@ -49,6 +49,18 @@ def test_figures_of_a_posterior_written_down_by_hand():
     assert found["mean_logvar"] == 0
 
 
+def test_a_rotation_changes_active_units_and_not_active_directions():
+    g = torch.Generator().manual_seed(0)
+    mu = torch.zeros(500, 6)
+    mu[:, :2] = torch.randn(500, 2, generator=g)
+    rotation = torch.linalg.qr(torch.randn(6, 6, generator=g))[0]
+    straight = figures(encoded(mu, torch.zeros(500, 6)), threshold=0.01)
+    turned = figures(encoded(mu @ rotation, torch.zeros(500, 6)), threshold=0.01)
+    assert straight["active_units"] == straight["active_directions"] == 2
+    assert turned["active_units"] == 6
+    assert turned["active_directions"] == 2
+
+
 @pytest.mark.parametrize(("gamma", "bound"), [(0.5, 4.0), (0.6, 5.76), (0.7, 7.84)])
 def test_normalised_means_hold_the_rate_up_by_half_gamma_squared_a_dimension(gamma, bound):
     # Oracle A5, batch normalisation of the means (Zhu et al. 2020), d = 32.

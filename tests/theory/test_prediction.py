@@ -78,7 +78,7 @@ def test_a_count_agrees_within_a_quarter_and_on_whether_there_is_collapse(
     expected, measured, agrees
 ):
     made = Prediction(32.4, 10.0, expected, False, 20, expected)
-    found = held_against(made, measured)
+    found = held_against(made, active=measured, directions=measured)
     assert found["agrees"] is agrees
     assert ("which agrees" in found["sentence"]) is agrees
     assert ("within a quarter" in found["sentence"]) is (agrees and measured != expected)
@@ -87,7 +87,14 @@ def test_a_count_agrees_within_a_quarter_and_on_whether_there_is_collapse(
 
 def test_a_count_that_is_a_lower_bound_is_not_held_against_more():
     made = Prediction(500.0, 1.0, 64, True, 100, 64)
-    found = held_against(made, 100)
+    found = held_against(made, active=100, directions=100)
     assert found["agrees"] is None
     assert "at least 64 of 100 dimensions can be in use; measured: 100." in found["sentence"]
-    assert held_against(made, 20)["agrees"] is False
+    assert held_against(made, active=20, directions=20)["agrees"] is False
+
+
+def test_theory_counts_directions_however_many_dimensions_they_are_spread_over():
+    made = Prediction(3.9, 2.0, 4, False, 10, 4)
+    found = held_against(made, active=9, directions=5)
+    assert found["agrees"] is True
+    assert "measured: 5 directions, in 9 active dimensions, which agrees" in found["sentence"]

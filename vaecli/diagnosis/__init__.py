@@ -161,6 +161,7 @@ def conclude(found: dict, *, threshold: float, split: str, examples: int) -> dic
             "kl_per_dim": "closed form, mean over examples",
             "active_dimensions": f"mean KL_j > {threshold:g} nats",
             "active_units": "Var_x[mu_j] > 0.01, population variance (Burda et al. 2016)",
+            "active_directions": "eigenvalues of Cov_x[mu] > 0.01, population covariance",
             "mu_variance": "mean over dimensions of Var_x[mu_j]",
             "mean_offset_kl": "1/2 sum_j (E_x mu_j)^2",
         },

@@ -92,6 +92,7 @@ def figures(encoded: Encoded, *, threshold: float) -> dict:
         "rate": kl.sum().item(),
         "kl_per_dim": kl.tolist(),
         "active_units": int((spread > VARIANCE_THRESHOLD).sum()),
+        "active_directions": active_directions(encoded),
         "mu_variance": spread.mean().item(),
         "mean_offset_kl": 0.5 * encoded.mu.double().mean(0).square().sum().item(),
         "mean_logvar": encoded.logvar.double().mean().item(),
@@ -101,6 +102,17 @@ def figures(encoded: Encoded, *, threshold: float) -> dict:
 def mean_variance(encoded: Encoded) -> Tensor:
     """Var_x[mu_j], the population variance of the posterior means: (Z,) float64."""
     return encoded.mu.double().var(0, correction=0)
+
+
+def active_directions(encoded: Encoded) -> int:
+    """Eigenvalues of Cov_x[mu] above VARIANCE_THRESHOLD: active units, whatever the axes.
+
+    A rotation of z changes the active units and hardly the ELBO, so training aligns directions
+    with axes late: until then few directions are spread over many dimensions.
+    """
+    mu = encoded.mu.double()
+    mu = mu - mu.mean(0)
+    return int((torch.linalg.eigvalsh(mu.T @ mu / len(mu)) > VARIANCE_THRESHOLD).sum())
 
 
 def evaluate(

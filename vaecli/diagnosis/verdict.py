@@ -228,8 +228,8 @@ def _saturated(diagnosis: dict, beta: float | None) -> str | None:
     n = information["own_included"]["n"]
     return (
         f"read the mutual information as at least {below:z.2f} nats (upper bound: {above:z.2f}). "
-        f"An aggregate posterior over {n} examples cannot show more than log {n} = "
-        f"{information['ceiling']:z.2f}; more examples can."
+        f"An aggregate posterior over {n} examples says no more, and nothing above log {n} = "
+        f"{information['ceiling']:z.2f}; one over more examples does."
     )
 
 

@@ -124,7 +124,11 @@ LEAVES = {
         "Expected",
         "dimensions that can be in use: no more than the model has",
     ),
-    "prediction.measured_active": ("Measured", "active dimensions"),
+    "prediction.measured_directions": (
+        "Measured",
+        "directions of z-space in which the posterior mean moves",
+    ),
+    "prediction.measured_active": ("In dimensions", "active ones, over which they are spread"),
     "prediction.agrees": ("Agrees", "within a quarter, or one"),
 }
 

@@ -31,6 +31,10 @@ FIGURES = {
         "Active units",
         "dimensions whose mean moves with x: Var_x[mu_j] > 0.01 (Burda et al.)",
     ),
+    "active_directions": (
+        "Active directions",
+        "the same whatever the axes: eigenvalues of Cov_x[mu] above 0.01",
+    ),
     "total_dimensions": ("Latent dimensions", "how many the model has"),
     "utilization": ("Utilisation", "active dimensions as a share of all"),
     "elbo": ("ELBO", "-(rate + distortion), nats: a lower bound on log p(x); higher is better"),

@@ -90,4 +90,4 @@ def _settings(run: dict[str, Any]) -> dict[str, str]:
 def _format(value: Any, digits: int | None) -> str:
     if value is None:
         return "-"
-    return str(value) if digits is None else f"{value:.{digits}f}"
+    return str(value) if digits is None else f"{value:z.{digits}f}"

@@ -70,42 +70,48 @@ def predict(
     return Prediction(found.critical_beta, beta, count, not exact, family.latent_dim, expected)
 
 
-def held_against(prediction: Prediction, measured: int) -> dict:
+def held_against(prediction: Prediction, *, active: int, directions: int) -> dict:
     """The group `prediction` of a diagnosis: the count that was measured beside the expected one.
 
-    measured: active dimensions. The theory is local: it counts the directions in which the
-    collapsed point is unstable. Only for the linear Gaussian model is that the number in use.
+    active, directions: active dimensions, and the directions of z-space in which the posterior
+    mean moves. The theory counts directions; training aligns them with dimensions late. It is
+    local, too: it counts the directions in which the collapsed point is unstable, which for the
+    linear Gaussian model alone are those in use.
     """
     expected = prediction.expected_active
-    both = (expected > 0) == (measured > 0)
-    agrees: bool | None = both and abs(measured - expected) <= max(1, CLOSE * expected)
+    both = (expected > 0) == (directions > 0)
+    agrees: bool | None = both and abs(directions - expected) <= max(1, CLOSE * expected)
     more = ""
     if prediction.at_least and expected < prediction.latent_dim:
         more = "at least "
-        if measured > expected:
+        if directions > expected:
             agrees = None  # it cannot be said
+    measured = f"measured: {directions}"
+    if directions != active:
+        measured += f" directions, in {active} active dimensions"
     sentence = (
         f"Theory: {prediction.words}, so {more}{expected} of {prediction.latent_dim} dimensions "
-        f"can be in use; measured: {measured}"
+        f"can be in use; {measured}"
     )
     if agrees is None:
         sentence += "."
     elif agrees:
-        near = "" if measured == expected else " (within a quarter)"
+        near = "" if directions == expected else " (within a quarter, or one)"
         sentence += f", which agrees{near}."
-    elif measured < expected:
+    elif directions < expected:
         sentence += ". That a direction can leave collapse does not say that it pays to keep it."
     else:
         sentence += (
-            ". The count is a local one: away from the collapsed point more can be in use, and a "
-            "dimension that is still dying counts as active."
+            ". The count is a local one: away from the collapsed point more can be in use, and one "
+            "that is still dying is counted."
         )
     return {
         "critical_beta": prediction.critical_beta,
         "beta": prediction.beta,
         "unstable_directions": prediction.unstable_directions,
         "expected_active": expected,
-        "measured_active": measured,
+        "measured_active": active,
+        "measured_directions": directions,
         "agrees": agrees,
         "sentence": sentence,
     }

@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs" if (HERE / "configs").is_dir() else HERE.parent / "configs"
 
 LONGEST_NAME = 120  # of a sweep's run directory
+WRONG_USE, INTERRUPTED = 2, 130  # exit codes
 REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
 
 
@@ -75,18 +76,27 @@ def basic() -> bool:
     )
 
 
-def refused(
-    door: str, error: Exception, directories: list[Path], before: set[Path], *, full: bool
-) -> None:
-    """Say on standard error what was wrong, and leave nothing behind.
+def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
+    """Exit code of `work`, which every door does the same: refusals are told, nothing is left.
 
-    full: raise `error` instead, for the user who asked for the whole traceback.
+    work: gets an empty list to which it appends its jobs, anything with a `directory`, before it
+    does them. The user's own HYDRA_FULL_ERROR=1 shows the whole traceback of a refusal.
     """
-    leave_nothing(directories, before)
-    if full:
-        raise error
-    words = str(error) if isinstance(error, UsageError) else told(error)
-    print(f"{door}: {words}", file=sys.stderr)
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    before = _existing(arguments)
+    jobs: list = []
+    try:
+        return work(jobs)
+    except REFUSALS as error:
+        _leave_nothing([job.directory for job in jobs], before)
+        if full:
+            raise
+        words = str(error) if isinstance(error, UsageError) else told(error)
+        print(f"{door}: {words}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        _leave_nothing([job.directory for job in jobs], before)
+        return INTERRUPTED
 
 
 def _directory(arguments: list[str], overrides: list[str]) -> Path:
@@ -120,17 +130,17 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
-def existing(arguments: list[str]) -> set[Path]:
+def _existing(arguments: list[str]) -> set[Path]:
     """The directories on the way to where runs will go that are there already, and so stay."""
     typed = [a.partition("=")[2].strip("'\"") for a in arguments if key_of(a) in OUTPUT_KEYS]
-    roots = [Path(root).absolute() for root in ("outputs", *typed)]
+    roots = [Path(root).absolute() for root in ("outputs", "outputs/predict", *typed)]
     return {path for root in roots for path in (root, *root.parents) if path.exists()}
 
 
 OUTPUT_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
 
 
-def leave_nothing(directories: list[Path], before: set[Path]) -> None:
+def _leave_nothing(directories: list[Path], before: set[Path]) -> None:
     """Remove the empty directories that Hydra made for runs that were refused."""
     from vaecli.rundir import remove_empty
 

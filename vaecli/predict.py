@@ -7,18 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vaecli.compose import (
-    OUTPUT_KEYS,
-    REFUSALS,
-    Composed,
-    basic,
-    compose,
-    existing,
-    key_of,
-    leave_nothing,
-    refused,
-    split,
-)
+from vaecli.compose import OUTPUT_KEYS, Composed, answer, basic, compose, key_of, split
 from vaecli.errors import UsageError, require
 
 if TYPE_CHECKING:
@@ -27,7 +16,6 @@ if TYPE_CHECKING:
     from vaecli.rundir import RunDirectory
     from vaecli.theory.thresholds import Spectrum
 
-WRONG_USE = 2
 BETAS = [0.5, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0]
 WHERE = "outputs/predict/${now:%Y-%m-%d}/${now:%H-%M-%S-%f}"
 HELP = [
@@ -44,10 +32,7 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    before = existing([*arguments, "hydra.run.dir=outputs/predict"])
-    jobs: list[Composed] = []
-    try:
+    def work(jobs: list[Composed]) -> int:
         _collect(arguments, jobs)
         loaded: dict[DataSet, Data] = {}
         prepared = [(job, *_prepare(job, loaded)) for job in jobs]
@@ -56,12 +41,8 @@ def _main(arguments: list[str]) -> int:
                 print(f"\n=== {number} of {len(jobs)}: {job.directory.name}")
             _predict(job, config, data, found)
         return 0
-    except REFUSALS as error:
-        refused("vae-predict", error, [job.directory for job in jobs], before, full=full_error)
-        return WRONG_USE
-    except KeyboardInterrupt:
-        leave_nothing([job.directory for job in jobs], before)
-        return 130
+
+    return answer("vae-predict", arguments, work)
 
 
 def _collect(arguments: list[str], jobs: list[Composed]) -> None:

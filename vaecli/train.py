@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,23 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from vaecli.compose import (
-    REFUSALS,
-    Composed,
-    basic,
-    compose,
-    existing,
-    key_of,
-    leave_nothing,
-    refused,
-    split,
-)
+from vaecli.compose import Composed, answer, basic, compose, key_of, split
 from vaecli.errors import UsageError
 
 if TYPE_CHECKING:
     from vaecli.run import Job
-
-WRONG_USE = 2
 
 
 def main() -> None:
@@ -36,23 +23,16 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    jobs: list[Job] = []
-    before = existing(arguments)
-    try:
-        arguments, resumed = _expand_resume(arguments)
-        _collect(arguments, jobs, resumed)
+    def work(jobs: list[Job]) -> int:
+        expanded, resumed = _expand_resume(arguments)
+        _collect(expanded, jobs, resumed)
         if not jobs:  # --help, --cfg and the like: Hydra has answered
             return 0
         from vaecli.sweep import run_all
 
         return run_all(jobs)
-    except REFUSALS as error:
-        refused("vae-train", error, [job.directory for job in jobs], before, full=full_error)
-        return WRONG_USE
-    except KeyboardInterrupt:
-        leave_nothing([job.directory for job in jobs], before)
-        return 130
+
+    return answer("vae-train", arguments, work)
 
 
 def _collect(arguments: list[str], jobs: list[Job], resumed: Path | None) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,9 +19,7 @@ from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.vae import VAE
 from vaecli.randomness import generator
 
-CONSTANT_STEPS = 300
-BATCH = 64
-LR = 1e-3  # falls to zero along a cosine
+CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not the best
 
 
 def baseline(
@@ -38,10 +37,8 @@ def baseline(
     """
     n = len(neg_elbo)
     if not vae.autoregressive:
-        found, name = (
-            _constant(vae, data, split, n, seed),
-            "one constant per pixel of the training split",
-        )
+        found = _constant(vae, data, split, n, seed)
+        name = "one constant per pixel of the training split"
     elif steps:
         alone = copy.deepcopy(vae)
         _train(alone, data, steps, seed)
@@ -70,39 +67,46 @@ def _constant(vae: VAE, data: Data, split: str, n: int, seed: int) -> Tensor:
 
 
 def _fitted(likelihood: Likelihood, start: Tensor, data: Data, seed: int) -> Tensor:
-    """The constant output of largest likelihood on the training split, by Adam from `start`."""
-    order = generator(seed, "evaluation", index=10)
+    """The constant output of largest likelihood on the training split, from `start`."""
     out = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([out], lr=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, CONSTANT_STEPS)
-    size = min(500, len(data.train.x))
-    with torch.enable_grad():
-        for _ in range(CONSTANT_STEPS):
-            index = torch.randint(len(data.train.x), (size,), generator=order)
-            x = examples(data, "train", index)
-            loss = -likelihood.log_prob(out.expand(size, *out.shape), x).mean()
-            optimizer.zero_grad()
-            loss.backward(inputs=[out])
-            optimizer.step()
-            schedule.step()
+
+    def loss(x: Tensor) -> Tensor:
+        return -likelihood.log_prob(out.expand(len(x), *out.shape), x).mean()
+
+    _descend(loss, [out], data, steps=CONSTANT_STEPS, size=500, lr=0.05, seed=seed)
     return out.detach()
 
 
 def _train(vae: VAE, data: Data, steps: int, seed: int) -> None:
     """Fit decoder, output bias and likelihood of `vae` to the training split with z = 0."""
+    moved = [p for name, p in vae.named_parameters() if not name.startswith("encoder.")]
+
+    def loss(x: Tensor) -> Tensor:
+        return -vae.log_px(x, torch.zeros(1, len(x), vae.latent_dim, device=x.device)).mean()
+
+    _descend(loss, moved, data, steps=steps, size=64, lr=1e-3, seed=seed)
+
+
+def _descend(
+    loss: Callable[[Tensor], Tensor],
+    moved: list[Tensor],
+    data: Data,
+    *,
+    steps: int,
+    size: int,
+    lr: float,
+    seed: int,
+) -> None:
+    """Adam on random training batches of `size`; the rate falls to zero along a cosine."""
     order = generator(seed, "evaluation", index=6)
     binarisation = generator(seed, "evaluation", index=7, device=data.device)
-    moved = [p for name, p in vae.named_parameters() if not name.startswith("encoder.")]
-    optimizer = torch.optim.Adam(moved, lr=LR)
+    optimizer = torch.optim.Adam(moved, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    size = min(BATCH, len(data.train.x))
-    z = torch.zeros(1, size, vae.latent_dim, device=data.device)
+    n = len(data.train.x)
     with torch.enable_grad():
         for _ in range(steps):
-            index = torch.randint(len(data.train.x), (size,), generator=order)
-            x = data.batch(data.train, index, binarisation)
+            index = torch.randint(n, (min(size, n),), generator=order)
             optimizer.zero_grad()
-            loss = -vae.log_px(x, z).mean()
-            loss.backward(inputs=moved)
+            loss(data.batch(data.train, index, binarisation)).backward(inputs=moved)
             optimizer.step()
             schedule.step()

@@ -98,9 +98,9 @@ def next_commands(
     beta: the run's target. in_use: overrides not to propose: its own choices, e.g.
     {"decoder=large"}, and what its model does not have.
     """
-    diseases = {f.pattern for f in findings(diagnosis, beta=beta) if f.disease}
-    harmless = PRUNING in diagnosis.get("patterns", [])
-    if (diagnosis["status"] == "HEALTHY" or harmless) and not diseases:
+    patterns = set(diagnosis.get("patterns", []))
+    diseases = {pattern for pattern, _, disease in PATTERNS if disease} & patterns
+    if (diagnosis["status"] == "HEALTHY" or PRUNING in patterns) and not diseases:
         tries = [
             (f"schedule.beta={10 * beta or 1:g}", "press on the code and see what survives"),
             ("decoder=large", "a stronger decoder needs z less"),

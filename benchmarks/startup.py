@@ -25,7 +25,7 @@ PHASES = {
     "environment.json": ["vaecli.environment.describe"],
     "TensorBoard, import and opening": ["vaecli.reporting.tensorboard.TensorBoard.__init__"],
     "training": ["vaecli.training.fit.Fit.run"],
-    "evaluations": ["vaecli.training.fit.Fit._measure"],
+    "evaluations": ["vaecli.training.fit.Fit.pause"],
     "evaluations, written": ["vaecli.reporting.recorder.Recorder.evaluation"],
     "checkpoints": ["vaecli.training.checkpoint.save"],
     "diagnosis": ["vaecli.report.diagnose"],

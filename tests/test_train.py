@@ -159,18 +159,18 @@ def _stop_in_the_middle(train, common):
     """A run of the same config that was interrupted after its second epoch."""
     from vaecli.training import fit, signals
 
-    original = fit.Fit._save
+    original = fit.Fit.save
 
     def save_then_signal(self, name):
         original(self, name)
         if name == "last" and self.progress.step == 2 * self.batches.per_epoch:
             raise signals.Interrupted(signals.signal.SIGTERM)
 
-    fit.Fit._save = save_then_signal
+    fit.Fit.save = save_then_signal
     try:
         ran = train("trainer.epochs=4", *common, directory="stopped")
     finally:
-        fit.Fit._save = original
+        fit.Fit.save = original
     assert ran.code == 143
     assert ran.json("summary.json")["run_state"] == "interrupted"
     return ran

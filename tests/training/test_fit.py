@@ -90,7 +90,7 @@ def test_encoder_only_updates_leave_the_decoder_as_it_is(config, tmp_path):
     moved = []
     for _ in range(6):
         before = [p.clone() for p in ours.groups["decoder"]]
-        ours._update()
+        ours.update()
         moved.append(
             any(not torch.equal(a, b) for a, b in zip(before, ours.groups["decoder"], strict=True))
         )
@@ -108,7 +108,7 @@ def test_the_encoder_learning_rate_factor_scales_the_first_step(config, tmp_path
         )  # fmt: skip
         ours = fit(c, c.data.load(), tmp_path)
         before = [p.detach().clone() for p in ours.groups["encoder"]]
-        ours._update()
+        ours.update()
         steps[factor] = max(
             (a - b).abs().max().item() for a, b in zip(before, ours.groups["encoder"], strict=True)
         )

@@ -37,9 +37,9 @@ def first_rows(encoded: Encoded, n: int) -> Encoded:
     return Encoded(*(None if part is None else part[:n] for part in encoded[:4]), encoded.split)
 
 
-def batches(n: int) -> list[Tensor]:
+def batches(n: int, size: int = BATCH) -> list[Tensor]:
     """The indices 0..n-1 in order, in chunks that fit a forward pass."""
-    return list(torch.arange(n).split(BATCH))
+    return list(torch.arange(n).split(size))
 
 
 def first(split: Split, samples: int | None) -> int:
@@ -119,12 +119,24 @@ def evaluate(
     vae: VAE, data: Data, split: str, *, seed: int, threshold: float, samples: int | None = None
 ) -> tuple[dict, Encoded, Tensor]:
     """Figures with distortion and ELBO; also the encoded split and each example's distortion."""
+    encoded, per_example = look(vae, data, split, seed=seed, samples=samples)
+    return measured(encoded, per_example, threshold=threshold), encoded, per_example
+
+
+def look(
+    vae: VAE, data: Data, split: str, *, seed: int, samples: int | None = None
+) -> tuple[Encoded, Tensor]:
+    """The pass itself: the encoded split, and each example's distortion at one code (N,)."""
     encoded = encode(vae, data, split, samples=samples)
-    per_example = distortion(vae, data, split, sample_codes(encoded, seed))
+    return encoded, distortion(vae, data, split, sample_codes(encoded, seed))
+
+
+def measured(encoded: Encoded, per_example: Tensor, *, threshold: float) -> dict:
+    """`figures`, with the mean of each example's distortion (N,), and the ELBO."""
     found = figures(encoded, threshold=threshold)
     found["distortion"] = per_example.double().mean().item()
     found["elbo"] = -found["distortion"] - found["rate"]
-    return found, encoded, per_example
+    return found
 
 
 def examples(data: Data, split: str, index: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
+        torch.save(_alone({"format": FORMAT, **content}), file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -50,4 +50,19 @@ def load(path: Path) -> dict[str, Any]:
             f"has format {found!r}, and this vaecli reads format {FORMAT}",
             "use a checkpoint that vae-train of this version wrote",
         )
+    return content
+
+
+def _alone(content: Any) -> Any:
+    """`content` with every view copied: torch.save writes the whole storage behind a view.
+
+    A run that is trained in a stack has views of the stack for weights.
+    """
+    if isinstance(content, torch.Tensor):
+        whole = content.untyped_storage().nbytes() == content.nbytes
+        return content if whole else content.clone()
+    if isinstance(content, dict):
+        return {key: _alone(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(_alone(value) for value in content)
     return content

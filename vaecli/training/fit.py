@@ -1,4 +1,4 @@
-"""Train one run: the loop, its evaluations and its checkpoints."""
+"""Train one run: its updates, its evaluations and its checkpoints."""
 
 # T decoder updates in the run; nats per example
 
@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from vaecli.data.base import Data
 from vaecli.diagnosis.information import mutual_information
-from vaecli.diagnosis.rate import Encoded, evaluate
+from vaecli.diagnosis.rate import Encoded, look, measured
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.schedules.base import Schedule
 from vaecli.objectives.strategies.base import Strategy, Update
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
 from vaecli.training.batches import Batches
+from vaecli.training.loop import Loop
 from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
 from vaecli.training.settings import LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
-READ_EVERY = 50  # updates between two looks at the device: progress bar and finiteness
 COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
 VALIDATION_SAMPLES = 10_000  # examples of the validation split in each evaluation
 
@@ -54,8 +55,14 @@ class Progress:
     collapsed_at_step: int | None = None
 
 
-class Fit:
-    """One run in training. `run()` goes to its end; `state_dict()` is its exact position."""
+class Fit(Loop):
+    """One run in training. `run()` goes to its end; `state_dict()` is its exact position.
+
+    A stack trains several of these together (`training.stacked`): each then keeps its own place,
+    records and checkpoints, and only its updates and passes over the validation split are shared.
+    """
+
+    observer: Observer
 
     def __init__(
         self,
@@ -75,8 +82,9 @@ class Fit:
         self.directory = directory
         device = precision.device
         self.batches = Batches(data, trainer.batch_size, seed)
-        self.steps = trainer.total_steps(self.batches.per_epoch)
-        self.betas = schedule.curve(self.steps, self.batches.per_epoch).to(device)
+        self.per_epoch = self.batches.per_epoch
+        self.steps = trainer.total_steps(self.per_epoch)
+        self.betas = schedule.curve(self.steps, self.per_epoch).to(device)
         self.target = schedule.beta
         self.noise = generator(seed, "noise", device=device)
         self.binarisation = generator(seed, "binarisation", device=device)
@@ -102,34 +110,21 @@ class Fit:
 
     def run(self, stop: StopRequests, observer: Observer) -> Progress:
         """Train to the end. Raises Diverged, or Interrupted with the checkpoint written."""
-        progress = self.progress
         self.observer = observer
-        every = max(1, round(self.trainer.evaluate_every * self.batches.per_epoch))
-        save_every = max(1, round(self.trainer.checkpoint_every * self.batches.per_epoch))
-        if progress.step == 0:
-            self._evaluate()
-        self.objective.train()
-        self.meter.start()
-        while progress.step < self.steps:
-            decoder_moved = self._update()
-            if len(self.meter) == READ_EVERY:
-                self._read_window()
-            if decoder_moved:
-                at_end = progress.step == self.steps
-                epoch_over = progress.step % self.batches.per_epoch == 0
-                due = at_end or progress.step % every == 0
-                if due or epoch_over:
-                    self._pause(evaluate=due, epoch_over=epoch_over)
-                if at_end or progress.step % save_every == 0:
-                    self._save("last")
-                    self.meter.start()  # the write is not training time
-            if stop.received is not None:
-                self._read_window()
-                self._save("last")
-                stop.raise_if_received()
-        return progress
+        self.go(stop)
+        return self.progress
 
-    def _update(self) -> bool:
+    @property
+    def step(self) -> int:
+        """Decoder updates made."""
+        return self.progress.step
+
+    @property
+    def unread(self) -> int:
+        """Updates since the last look at the device."""
+        return len(self.meter)
+
+    def update(self) -> bool:
         """One optimiser step; True if the decoder moved."""
         objective, progress = self.objective, self.progress
         strategy = objective.filling("updates")
@@ -154,9 +149,7 @@ class Fit:
         return update.decoder
 
     def _step(self) -> None:
-        share = self._lr_share()
-        for group, lr in zip(self.optimizer.param_groups, self.lrs.values(), strict=True):
-            group["lr"] = lr * share
+        self.set_lrs()
         if self.trainer.clip is not None:
             self.scaler.unscale_(self.optimizer)
             moving = [p for params in self.groups.values() for p in params if p.grad is not None]
@@ -165,7 +158,14 @@ class Fit:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _lr_share(self) -> float:
+    def set_lrs(self) -> None:
+        """Put the learning rates of the present step into the optimiser."""
+        share = self.lr_share()
+        for group, lr in zip(self.optimizer.param_groups, self.lrs.values(), strict=True):
+            group["lr"] = lr * share
+
+    def lr_share(self) -> float:
+        """What the schedule leaves of the learning rates at the present step."""
         done = self.progress.step / self.steps
         if self.trainer.lr_schedule is LrSchedule.cosine:
             return 0.5 + 0.5 * math.cos(math.pi * done)
@@ -183,65 +183,72 @@ class Fit:
 
     # ------------------------------------------------------------------ looks at the device
 
-    def _read_window(self) -> None:
+    def read_window(self) -> None:
         """Read the meter, if there is anything in it. Raises Diverged."""
-        if not len(self.meter):
-            return
-        means = self.meter.read(self.progress.step)
-        means["beta"] = self._beta()
-        self.observer.window(self.progress.step, means)
+        if self.unread:
+            self.report_window(self.meter.read(self.step))
+
+    def report_window(self, means: dict[str, float]) -> None:
+        """Tell the observer the means of the updates since the last look."""
+        self.observer.window(self.step, {**means, "beta": self._beta()})
 
     def _beta(self) -> float:
-        return self.betas[min(self.progress.step, self.steps - 1)].item()
+        return self.betas[min(self.step, self.steps - 1)].item()
 
-    def _pause(self, *, evaluate: bool, epoch_over: bool) -> None:
+    def pause(self, *, evaluate: bool, epoch_over: bool) -> None:
         """Look at the validation split, off the clock."""
-        self._read_window()
-        encoded = self._evaluate() if evaluate else None
-        strategy = self.objective.filling("updates")
-        if epoch_over and type(strategy).after_epoch is not Strategy.after_epoch:
-            if encoded is None:
-                encoded = self._measure()[1]
-            self.state = strategy.after_epoch(self.state, encoded)
+        self.read_window()
+        if evaluate or (epoch_over and self.minds_epochs):
+            self.take_stock(*self._look(), evaluate=evaluate, epoch_over=epoch_over)
         self.objective.train()
         self.meter.start()
 
-    def _measure(self) -> tuple[dict, Encoded]:
+    @property
+    def minds_epochs(self) -> bool:
+        """Whether the strategy wants to see the validation split after every epoch."""
+        return type(self.objective.filling("updates")).after_epoch is not Strategy.after_epoch
+
+    def _look(self) -> tuple[Encoded, Tensor]:
         self.objective.eval()
         with self.precision.autocast():
-            found, encoded, _ = evaluate(
-                self.objective.vae,
-                self.data,
-                "val",
-                seed=self.seed,
-                threshold=self.threshold,
-                samples=VALIDATION_SAMPLES,
-            )
-        found["mutual_information"] = mutual_information(encoded, seed=self.seed).value
-        return found, encoded
+            vae, seed = self.objective.vae, self.seed
+            return look(vae, self.data, "val", seed=seed, samples=VALIDATION_SAMPLES)
 
-    def _evaluate(self) -> Encoded:
+    def take_stock(
+        self, encoded: Encoded, per_example: Tensor, *, evaluate: bool, epoch_over: bool
+    ) -> None:
+        """Record what was seen of the validation split, and let the strategy see it.
+
+        encoded, per_example: as `diagnosis.rate.look` returns them. Raises Diverged.
+        """
+        for name, values in (("rate", encoded.kl_per_dim), ("distortion", per_example)):
+            if not values.isfinite().all():
+                raise Diverged(self.step, f"validation {name}", values.sum().item())
+        if evaluate:
+            self._record(encoded, per_example)
+        if epoch_over and self.minds_epochs:
+            self.state = self.objective.filling("updates").after_epoch(self.state, encoded)
+
+    def _record(self, encoded: Encoded, per_example: Tensor) -> None:
+        found = measured(encoded, per_example, threshold=self.threshold)
         progress = self.progress
-        found, encoded = self._measure()
         row = {
             "step": progress.step,
-            "epoch": progress.step / self.batches.per_epoch,
+            "epoch": progress.step / self.per_epoch,
             "encoder_updates": progress.encoder_updates,
             "decoder_updates": progress.step,
             "seconds": self.meter.seconds,
             "beta": self._beta(),
             "loss": found["distortion"] + self.target * found["rate"],
             **found,
+            "mutual_information": mutual_information(encoded, seed=self.seed).value,
             **self.meter.training_means(),
         }
-        if not math.isfinite(row["loss"]):
-            raise Diverged(progress.step, "validation loss", row["loss"])
         self._watch_for_collapse(row)
         self.observer.evaluation(row)
         if row["loss"] < progress.best and progress.step > 0:
             progress.best = row["loss"]
-            self._save("best")
-        return encoded
+            self.save("best")
 
     def _watch_for_collapse(self, row: dict) -> None:
         progress = self.progress
@@ -287,6 +294,12 @@ class Fit:
                 self.restarted_streams = True
         self.meter.load_state_dict(state["meter"])
 
-    def _save(self, name: str) -> None:
-        self._read_window()  # raises Diverged: a checkpoint is only ever written by a sound run
+    def save_last(self) -> None:
+        """Write last.pt, unless the run diverged since it was last looked at. Raises Diverged."""
+        self.read_window()
+        self.save("last")
+        self.meter.start()  # the write is not training time
+
+    def save(self, name: str) -> None:
+        """Write a checkpoint. What the meter holds must have been read."""
         checkpoint.save(self.directory / f"{name}.pt", self.state_dict())

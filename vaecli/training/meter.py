@@ -55,6 +55,13 @@ class Meter:
         self._window = []
         now = time.perf_counter()
         elapsed, self._clock = now - self._clock, now
+        return self.take(rows, elapsed, step)
+
+    def take(self, rows: list[list[float]], elapsed: float, step: int) -> dict[str, float]:
+        """Means of STATISTICS over `rows`, the updates up to decoder update `step`.
+
+        elapsed: seconds that they took. Raises Diverged at the first value that is not finite.
+        """
         self.seconds += elapsed
         for i, row in enumerate(rows):
             for name, value in zip(STATISTICS, row, strict=True):

@@ -31,6 +31,7 @@ class Aggressive(Strategy):
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"updates"})
+    stackable: ClassVar[bool] = False  # each run's inner loop ends by its own losses
 
     aggressive_max_updates: int = 100
     aggressive_window: int = 10

@@ -32,9 +32,14 @@ class Strategy:
     """One mitigation; its fields are the yaml's keys. The methods here are the plain VAE.
 
     Strategies combine if and only if their slots are disjoint.
+
+    In a stack of runs, fields annotated `float` may differ between them. `loss` then runs under
+    torch.vmap, with each such field a tensor (): no `if` on it, no Python `max`. A module put in
+    by `install` must hold such a number in a buffer. `next_update` is asked of one run for all.
     """
 
     slots: ClassVar[frozenset[str]] = frozenset()
+    stackable: ClassVar[bool] = True  # False: what it does next depends on what the run found
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""

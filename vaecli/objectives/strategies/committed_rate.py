@@ -52,10 +52,17 @@ class CommittedRate(Strategy):
 class CommittedPosterior(nn.Module):
     """N(mu, sigma^2) with KL to N(0, 1) of at least `delta` nats."""
 
+    delta: Tensor
+    sigma_low: Tensor
+    sigma_high: Tensor
+
     def __init__(self, delta: float):
         super().__init__()
-        self.delta = delta
-        self.sigma_low, self.sigma_high = (math.sqrt(root) for root in variance_bounds(delta))
+        low, high = (math.sqrt(root) for root in variance_bounds(delta))
+        # Buffers, since stacked runs may differ in them; not saved, since they follow from the
+        # config.
+        for name, value in (("delta", delta), ("sigma_low", low), ("sigma_high", high)):
+            self.register_buffer(name, torch.tensor(value), persistent=False)
 
     def forward(self, stats: Tensor) -> tuple[Tensor, Tensor]:
         """The encoder's output (B, 2Z) -> mu, logvar (B, Z) each."""

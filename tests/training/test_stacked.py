@@ -1,0 +1,318 @@
+"""A stack against its runs alone: same start, same batches, same losses, same files."""
+
+import itertools
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from vaecli.build import build
+from vaecli.compose import CONFIGS
+from vaecli.config import read
+from vaecli.training import checkpoint
+from vaecli.training.fit import Fit
+from vaecli.training.meter import Diverged
+from vaecli.training.precision import Precision
+from vaecli.training.signals import StopRequests
+from vaecli.training.stacked import Stack, agree
+from vaecli.training.stacked_adam import Rates, StackedAdam
+
+STRATEGIES = sorted(path.stem for path in (Path(CONFIGS) / "strategy").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (Path(CONFIGS) / "model").glob("*.yaml"))
+
+
+class Rows:
+    """An observer that keeps what it is told."""
+
+    def __init__(self):
+        self.rows, self.losses = [], []
+
+    def window(self, step, means):
+        pass
+
+    def evaluation(self, row):
+        self.rows.append(row)
+
+    def warn(self, text):
+        pass
+
+
+def configs(common, own):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return [read(compose("config", overrides=[*common, *each])) for each in own]
+
+
+def fits(common, own, tmp_path, name, dtype=None):
+    made = []
+    for number, config in enumerate(configs(common, own)):
+        data = config.data.load() if not made else made[0].data
+        fit = Fit(
+            build(config, data),
+            data,
+            trainer=config.trainer,
+            schedule=config.schedule,
+            precision=Precision(torch.device("cpu"), dtype),
+            seed=config.seed,
+            threshold=0.01,
+            directory=tmp_path / f"{name}{number}",
+        )
+        (tmp_path / f"{name}{number}").mkdir()
+        fit.observer = Rows()
+        made.append(fit)
+    return made
+
+
+def losses_alone(fit):
+    """The loss of every update, until the run's end."""
+    seen = []
+    add = fit.meter.add
+    fit.meter.add = lambda loss, *rest: (seen.append(loss.item()), add(loss, *rest))
+    fit.run(StopRequests(), fit.observer)
+    return seen
+
+
+def losses_stacked(members):
+    ended, seen = [], []
+    stack = Stack(members, lambda fit, error: ended.append((fit, error)))
+    update = stack.update
+
+    def remember():
+        moved = update()
+        seen.append(stack._window[-1][:, 0].tolist())
+        return moved
+
+    stack.update = remember
+    order = [stack.fits.index(member) for member in members]
+    stack.run(StopRequests())
+    columns = list(zip(*seen, strict=True))
+    return [columns[row] for row in order], ended
+
+
+def assert_parity(common, own, tmp_path, *, relative=1e-5, first=100):
+    alone = fits(common, own, tmp_path, "alone")
+    stacked = fits(common, own, tmp_path, "stacked")
+    for one, other in itertools.pairwise(stacked):
+        assert agree(one.objective.vae, other.objective.vae)
+    for one, other in zip(alone, stacked, strict=True):
+        for name, value in one.objective.vae.state_dict().items():
+            assert value.equal(other.objective.vae.state_dict()[name]), name
+    expected = [losses_alone(fit) for fit in alone]
+    found, ended = losses_stacked(stacked)
+    assert not ended
+    for ours, theirs in zip(found, expected, strict=True):
+        assert len(ours) == len(theirs)
+        assert ours[:first] == pytest.approx(theirs[:first], rel=relative)
+    return alone, stacked
+
+
+# Runs that differ in all that may differ within a stack: seed, schedule, learning rate, decay.
+DIFFERENT = (
+    ["seed=0", "schedule.beta=0.5"],
+    ["seed=1", "schedule=linear", "schedule.beta=4", "trainer.lr=3e-4"],
+    ["seed=1", "schedule=cyclical", "trainer.weight_decay=1e-2"],
+)
+NUMBERS = {
+    "free_bits": "strategy.free_nats",
+    "delta_vae": "strategy.delta",
+    "committed_rate": "strategy.delta_per_dim",
+    "encoder_steps": "strategy.encoder_lr_factor",
+}
+
+
+@pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s != "aggressive"])
+def test_every_stackable_strategy_trains_in_a_stack_as_it_does_alone(strategy, tmp_path):
+    """Within 1e-5 over 100 updates: what sums in another order differs in the last bits."""
+    key = NUMBERS.get(strategy)
+    own = [[*one, *([f"{key}={0.2 + 0.3 * i}"] if key else [])] for i, one in enumerate(DIFFERENT)]
+    common = [f"strategy={strategy}", "trainer.max_steps=100", "data.limit=600"]
+    common += ["trainer.evaluate_every=5"]
+    alone, stacked = assert_parity(common, own, tmp_path)
+    for one, other in zip(alone, stacked, strict=True):
+        assert len(one.observer.rows) == len(other.observer.rows) > 2
+        for ours, theirs in zip(other.observer.rows, one.observer.rows, strict=True):
+            for figure in ("elbo", "rate", "distortion", "mutual_information", "loss", "beta"):
+                assert ours[figure] == pytest.approx(theirs[figure], rel=1e-4, abs=1e-4)
+            assert ours["encoder_updates"] == theirs["encoder_updates"]
+
+
+def test_a_new_strategy_has_its_number_swept_above():
+    with_numbers = {"free_bits", "delta_vae", "committed_rate", "encoder_steps"}
+    assert set(STRATEGIES) - {"none", "aggressive"} == with_numbers == set(NUMBERS)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian_learned"])
+def test_every_model_and_likelihood_trains_in_a_stack_as_it_does_alone(model, likelihood, tmp_path):
+    common = [f"model={model}", f"likelihood={likelihood}", "trainer.max_steps=4"]
+    common += ["data.limit=300", "data.binarise=none", "trainer.batch_size=64"]
+    assert_parity(common, [["seed=0"], ["seed=1", "schedule.beta=2"]], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["trainer.clip=2"],
+        ["trainer.optimizer=adamw", "trainer.weight_decay=0.1", "trainer.lr_schedule=cosine"],
+        ["data.binarise=none", "likelihood=gaussian"],
+        ["strategy=[free_bits,encoder_steps]"],
+    ],
+    ids=["clip", "adamw", "gaussian", "combined"],
+)
+def test_every_way_of_training_is_the_same_in_a_stack(extra, tmp_path):
+    own = [[*one] for one in DIFFERENT]
+    if "trainer.clip=2" in extra:
+        own[2].append("trainer.clip=0.5")
+    assert_parity([*extra, "trainer.max_steps=60", "data.limit=600"], own, tmp_path)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_stacked_adam_is_torchs_adam_for_each_run_to_the_bit(decoupled):
+    torch.manual_seed(0)
+    shapes = {"encoder": [(7, 5), (5,)], "decoder": [(3, 4, 2)]}
+    lrs = [{"encoder": e, "decoder": d} for e, d in ((1e-3, 1e-3), (5e-2, 0.1), (5e-2, 0.1))]
+    rates = [
+        Rates(tuple(lr.items()), decay) for lr, decay in zip(lrs, (0.0, 0.2, 0.2), strict=True)
+    ]
+    leaves = {g: [torch.randn(3, *shape).requires_grad_() for shape in shapes[g]] for g in shapes}
+    alone = [
+        {g: [leaf[s].detach().clone().requires_grad_() for leaf in leaves[g]] for g in leaves}
+        for s in range(3)
+    ]
+    cls = torch.optim.AdamW if decoupled else torch.optim.Adam
+    theirs = [
+        cls(
+            [{"params": alone[s][g], "lr": lrs[s][g]} for g in leaves],
+            weight_decay=rates[s].weight_decay,
+            fused=True,
+        )
+        for s in range(3)
+    ]
+    ours = StackedAdam(leaves, rates, decoupled=decoupled)
+    for step in range(40):
+        for optimizer in theirs:
+            for group in optimizer.param_groups:
+                group["lr"] *= 0.9
+        resting = "decoder" if step % 3 == 1 else None
+        for group, place, leaf in every(leaves):
+            gradient = torch.randn_like(leaf) * 10 ** torch.randn(3, *[1] * (leaf.dim() - 1))
+            for s in range(3):
+                alone[s][group][place].grad = None if group == resting else gradient[s].clone()
+            leaf.grad = None if group == resting else gradient
+        ours.step(0.9 ** (step + 1))
+        for optimizer in theirs:
+            optimizer.step()
+    for group, place, leaf in every(leaves):
+        for s in range(3):
+            expected = alone[s][group][place]
+            # their rate was multiplied step by step: the last bits of the rate differ
+            assert torch.allclose(leaf[s], expected, rtol=1e-6, atol=1e-6)
+            for key, value in ours.state(leaf, s).items():
+                assert value.equal(theirs[s].state[expected][key]), key
+
+
+def every(leaves):
+    return [(group, place, leaf) for group in leaves for place, leaf in enumerate(leaves[group])]
+
+
+def test_a_run_that_diverges_leaves_and_the_others_do_not_notice(tmp_path):
+    common = ["trainer.max_steps=120", "data.limit=600"]
+    own = [["seed=0"], ["seed=1", "trainer.lr=1e30"], ["seed=2", "schedule.beta=4"]]
+    sound = fits(common, [own[0], own[2]], tmp_path, "alone")
+    expected = [losses_alone(fit) for fit in sound]
+    members = fits(common, own, tmp_path, "stacked")
+    ended = []
+    stack = Stack(members, lambda fit, error: ended.append((fit, error)))
+    stack.run(StopRequests())
+    assert [fit for fit, _ in ended] == [members[1]]
+    assert isinstance(ended[0][1], Diverged)
+    assert set(stack.fits) == {members[0], members[2]}
+    for fit, theirs, losses in zip(members[::2], sound, expected, strict=True):
+        assert fit.progress.step == 120
+        assert len(losses) == 120
+        ours = fit.objective.vae.state_dict()
+        for name, value in theirs.objective.vae.state_dict().items():
+            assert torch.allclose(ours[name], value, atol=1e-3), name
+    assert not (tmp_path / "stacked1" / "last.pt").exists()
+
+
+def test_a_run_that_raises_while_it_is_recorded_leaves_alone(tmp_path):
+    members = fits(
+        ["trainer.max_steps=12", "data.limit=600"], [["seed=0"], ["seed=1"]], tmp_path, "s"
+    )
+
+    def refuse(row):
+        raise OSError("no space left")
+
+    members[0].observer.evaluation = refuse
+    ended = []
+    stack = Stack(members, lambda fit, error: ended.append(str(error)))
+    stack.run(StopRequests())
+    assert ended == ["no space left"]
+    assert stack.fits == [members[1]]
+    assert members[1].progress.step == 12
+
+
+def test_a_checkpoint_of_a_stacked_run_goes_on_alone_as_if_it_had_always_been(tmp_path):
+    common = ["data.limit=600", "strategy=encoder_steps", "trainer.lr_schedule=linear"]
+    own = [["seed=0"], ["seed=0", "schedule.beta=3"], ["seed=5"]]
+    members = fits([*common, "trainer.epochs=5"], own, tmp_path, "stacked")
+    stack = Stack(members, lambda fit, error: pytest.fail(str(error)))
+    half = members[0].per_epoch * 2
+
+    class Halfway(StopRequests):
+        received = property(
+            lambda self: signal.SIGTERM if stack.step == half else None, lambda self, v: None
+        )
+
+    with pytest.raises(Exception, match="SIGTERM"):
+        stack.run(Halfway())
+    alone = fits([*common, "trainer.epochs=5"], own, tmp_path, "alone")
+    resumed = fits([*common, "trainer.epochs=5"], own, tmp_path, "resumed")
+    for number, (fit, again) in enumerate(zip(alone, resumed, strict=True)):
+        again.load_state_dict(checkpoint.load(tmp_path / f"stacked{number}" / "last.pt"))
+        assert again.progress.step == half
+        fit.run(StopRequests(), fit.observer)
+    for member in resumed[1:]:
+        member.run(StopRequests(), member.observer)
+    # the first goes on in a stack of one: what a stack writes, a stack can read
+    Stack(resumed[:1], lambda fit, error: pytest.fail(str(error))).run(StopRequests())
+    for fit, again in zip(alone, resumed, strict=True):
+        assert again.progress.encoder_updates == fit.progress.encoder_updates
+        assert again.observer.rows[-1]["elbo"] == pytest.approx(
+            fit.observer.rows[-1]["elbo"], rel=1e-4
+        )
+
+
+def test_a_checkpoint_holds_one_run_and_not_the_stack_behind_it(tmp_path):
+    own = [[f"seed={s}"] for s in range(8)]
+    members = fits(["trainer.max_steps=2", "data.limit=300"], own, tmp_path, "s")
+    alone = fits(["trainer.max_steps=2", "data.limit=300"], own[:1], tmp_path, "alone")[0]
+    Stack(members, lambda fit, error: pytest.fail(str(error))).run(StopRequests())
+    alone.run(StopRequests(), alone.observer)
+    size = (tmp_path / "s0" / "last.pt").stat().st_size
+    assert size == pytest.approx((tmp_path / "alone0" / "last.pt").stat().st_size, rel=0.05)
+
+
+def test_models_that_differ_in_a_plain_number_do_not_agree():
+    common = ["data=gaussian", "likelihood=gaussian"]
+    own = [["likelihood.sigma=1"], ["likelihood.sigma=2"], ["likelihood.sigma=1", "seed=3"]]
+    made = configs(common, own)
+    data = made[0].data.load()
+    first, other, same = (build(config, data).vae for config in made)
+    assert not agree(first, other)
+    assert agree(first, same)
+    wider = configs(["data=gaussian", "model.encoder_width=7"], [[]])[0]
+    assert not agree(first, build(wider, data).vae)
+
+
+def test_bf16_stacks_agree_with_bf16_runs(tmp_path):
+    """bf16 keeps eight bits: losses agree as far as the arithmetic does."""
+    own = [["seed=0"], ["seed=1", "schedule.beta=4"]]
+    common = ["trainer.max_steps=20", "data.limit=600"]
+    alone = fits(common, own, tmp_path, "alone", torch.bfloat16)
+    expected = [losses_alone(fit) for fit in alone]
+    found, _ = losses_stacked(fits(common, own, tmp_path, "stacked", torch.bfloat16))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-2)

@@ -1,0 +1,56 @@
+"""nn.Linear in a stack of models, to the bit as in each of them alone."""
+
+# S stacked models, B batch
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+
+class FusedLinear(TorchFunctionMode):
+    """While active, vmap maps an affine layer to one baddbmm instead of a bmm and a sum.
+
+    On a CPU each matrix of a baddbmm then is, bit for bit, the addmm that a single model computes;
+    rounding twice instead changed losses by 1e-4 within a hundred updates, by the units that it
+    switched on or off. It also saves a pass over the activations.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Everything but an affine layer goes through as it is."""
+        if func is linear and not kwargs and len(args) == 3 and args[2] is not None:
+            x, weight, bias = args
+            if x.dim() == 2:
+                return _Affine.apply(x, weight, bias)
+        return func(*args, **(kwargs or {}))
+
+
+class _Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple:
+        raise RuntimeError("it is only used under vmap, which differentiates what stands below")
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple, x: Tensor, weight: Tensor, bias: Tensor
+    ) -> tuple[Tensor, int]:
+        x, weight, bias = (
+            part.expand(info.batch_size, *part.shape) if at is None else part.movedim(at, 0)
+            for part, at in zip((x, weight, bias), in_dims, strict=True)
+        )  # (S, B, in), (S, out, in), (S, out)
+        return torch.baddbmm(bias[:, None], x, weight.mT), 0

@@ -1,0 +1,74 @@
+"""The loop that every training goes through: a single run's, and a stack's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from vaecli.training.settings import TrainerConfig
+from vaecli.training.signals import StopRequests
+
+READ_EVERY = 50  # updates between two looks at the device: progress bar and finiteness
+
+
+class Loop(ABC):
+    """Updates until the end, with evaluations and checkpoints at their cadence.
+
+    trainer: whose keys set the cadence. steps: decoder updates in the whole run. per_epoch: in an
+    epoch.
+    """
+
+    trainer: TrainerConfig
+    steps: int
+    per_epoch: int
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """Decoder updates made."""
+
+    @property
+    @abstractmethod
+    def unread(self) -> int:
+        """Updates since the last look at the device."""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is anything left to train."""
+        return self.step < self.steps
+
+    @abstractmethod
+    def update(self) -> bool:
+        """One optimiser step; True if the decoder moved."""
+
+    @abstractmethod
+    def read_window(self) -> None:
+        """Read the statistics of the updates since the last look; finds runs that diverged."""
+
+    @abstractmethod
+    def pause(self, *, evaluate: bool, epoch_over: bool) -> None:
+        """Look at the validation split, off the clock."""
+
+    @abstractmethod
+    def save_last(self) -> None:
+        """Write the checkpoint to go on from, off the clock."""
+
+    def go(self, stop: StopRequests) -> None:
+        """Train to the end. Raises Interrupted with the checkpoint written."""
+        every = max(1, round(self.trainer.evaluate_every * self.per_epoch))
+        save_every = max(1, round(self.trainer.checkpoint_every * self.per_epoch))
+        self.pause(evaluate=self.step == 0, epoch_over=False)
+        while self.running:
+            decoder_moved = self.update()
+            if self.unread == READ_EVERY:
+                self.read_window()
+            if decoder_moved:
+                at_end = self.step == self.steps
+                epoch_over = self.step % self.per_epoch == 0
+                due = at_end or self.step % every == 0
+                if due or epoch_over:
+                    self.pause(evaluate=due, epoch_over=epoch_over)
+                if at_end or self.step % save_every == 0:
+                    self.save_last()
+            if stop.received is not None:
+                self.save_last()
+                stop.raise_if_received()

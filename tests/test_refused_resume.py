@@ -77,7 +77,12 @@ def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(trai
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_during_the_diagnosis_ends_the_sweep(train, tmp_path, monkeypatch, number, code):
+@pytest.mark.parametrize(
+    ("stack", "states"), [("off", ("interrupted", "pending")), ("auto", ("done", "interrupted"))]
+)
+def test_a_signal_during_the_diagnosis_ends_the_sweep(
+    train, tmp_path, monkeypatch, number, code, stack, states
+):
     import vaecli.run
 
     original = vaecli.run.report
@@ -88,13 +93,14 @@ def test_a_signal_during_the_diagnosis_ends_the_sweep(train, tmp_path, monkeypat
 
     monkeypatch.setattr(vaecli.run, "report", report_and_be_interrupted)
     ran = train(
-        "-m", "schedule.beta=1,2", *QUICK, f"hydra.sweep.dir={tmp_path}/sweep", directory=None
-    )
+        "-m", "schedule.beta=1,2", *QUICK, f"sweep.stack={stack}",
+        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
+    )  # fmt: skip
     assert ran.code == code
-    first = json.loads((tmp_path / "sweep/0_schedule.beta=1/summary.json").read_text())
-    assert first["run_state"] == "interrupted"
-    assert not (tmp_path / "sweep/1_schedule.beta=2").exists()
-    assert "interrupted" in ran.out.split("schedule.beta")[-1]  # the table says so
+    for number, state in enumerate(states):
+        directory = tmp_path / f"sweep/{number}_schedule.beta={number + 1}"
+        assert json.loads((directory / "summary.json").read_text())["run_state"] == state
+    assert states[1] in ran.out.split("schedule.beta")[-1]  # the table says so
 
 
 def test_an_override_that_is_an_interpolation_is_no_trouble_at_the_end(train):

@@ -217,7 +217,7 @@ def test_a_run_that_fails_does_not_stop_the_sweep(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Fit, "run", fails_for_two)
     ran = train(
-        "-m", "schedule.beta=2,1", "trainer.max_steps=2", "diagnosis=quick",
+        "-m", "schedule.beta=2,1", "trainer.max_steps=2", "diagnosis=quick", "sweep.stack=off",
         f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
     )  # fmt: skip
     assert ran.code == 1

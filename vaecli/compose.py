@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -31,6 +32,7 @@ class Composed(NamedTuple):
     overrides: list[str]  # as they were written: an interpolation in one stays what it is
     text: str  # config.yaml: the composition before interpolations are resolved
     directory: Path  # Hydra's; within a sweep, one of this job in it, named by what is swept
+    sweep: Path | None  # the sweep's own directory
 
 
 def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> None:
@@ -44,7 +46,7 @@ def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> N
     def collect(composed: DictConfig) -> float | None:
         overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
         text = OmegaConf.to_yaml(composed)
-        return take(Composed(overrides, text, _directory(arguments, overrides)))
+        return take(Composed(overrides, text, *_directories(arguments, overrides)))
 
     before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors arrive as exceptions
@@ -99,15 +101,20 @@ def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
         return INTERRUPTED
 
 
-def _directory(arguments: list[str], overrides: list[str]) -> Path:
+def _directories(arguments: list[str], overrides: list[str]) -> tuple[Path, Path | None]:
+    """The run's directory, and the sweep's if it is part of one."""
     config = HydraConfig.get()
     directory = Path(config.runtime.output_dir)
     if config.mode is None or config.mode.name != "MULTIRUN":
-        return directory
-    # The overrides that nobody typed as they stand came from the sweeper.
-    swept = [o for o in overrides if o not in arguments]
+        return directory, None
+    fixed = {key_of(o) for o in split(arguments)[1] if not _sweeps(o)}
+    swept = [o for o in overrides if key_of(o) not in fixed]
     name = f"{config.job.num}_{','.join(swept)}".rstrip("_").replace("/", "-")
-    return directory / name[:LONGEST_NAME]
+    return directory / name[:LONGEST_NAME], directory
+
+
+def _sweeps(override: str) -> bool:
+    return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
 # Hydra's flags that take a value; argparse wants all overrides in one row behind them.

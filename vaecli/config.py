@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,32 @@ from vaecli.training.precision import choose_device, choose_precision
 from vaecli.training.settings import TrainerConfig
 
 SECTIONS = ("data", "model", "decoder", "likelihood", "schedule", "strategy", "trainer")
-TOP_LEVEL = {*SECTIONS, "diagnosis", "seed", "device", "resume", "extend"}
+TOP_LEVEL = {*SECTIONS, "diagnosis", "sweep", "seed", "device", "resume", "extend"}
+
+
+class Stacking(Enum):
+    """Whether runs of one structure are trained together."""
+
+    auto = "auto"
+    off = "off"
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """See the comments in configs/sweep/default.yaml."""
+
+    stack: Stacking = Stacking.auto
+    max_stack: int | None = None
+
+    def validate(self) -> None:
+        """Raise UsageError for a stack of no runs."""
+        require(
+            self.max_stack is None or self.max_stack >= 1,
+            "sweep.max_stack",
+            self.max_stack,
+            "must be at least 1",
+            "null takes as many as fit into free memory",
+        )
 
 
 @dataclass(frozen=True)
@@ -39,6 +65,7 @@ class Config:
     strategies: tuple[Strategy, ...]
     trainer: TrainerConfig
     diagnosis: DiagnosisConfig
+    sweep: SweepConfig
     extend: tuple[str, ...]
     plain: dict[str, Any] = field(compare=False, repr=False)
 
@@ -102,13 +129,15 @@ def read(composed: DictConfig) -> Config:
     model = _option("model", plain["model"], Family, extend)
     trainer = _typed("trainer", TrainerConfig, plain["trainer"])
     diagnosis = _typed("diagnosis", DiagnosisConfig, plain["diagnosis"])
+    # Not in the run directories of earlier versions; how a sweep is run does not change its runs.
+    sweep = _typed("sweep", SweepConfig, plain.get("sweep") or {})
     schedule = _option("schedule", plain["schedule"], Schedule, extend)
     strategies = _strategies(plain["strategy"], extend)
     name = plain["likelihood"].get("name")
     if name != "auto":
         find("likelihood", name, Likelihood, extend)
     require(top.seed >= 0, "seed", top.seed, "must be >= 0", "use seed=0")
-    for part in (data, model, trainer, diagnosis, *strategies):
+    for part in (data, model, trainer, diagnosis, sweep, *strategies):
         part.validate()
     schedule.validate(trainer.epochs)
     capacity = _capacity(_typed("decoder", _Decoder, plain["decoder"]), model, plain)
@@ -124,6 +153,7 @@ def read(composed: DictConfig) -> Config:
         strategies=strategies,
         trainer=trainer,
         diagnosis=diagnosis,
+        sweep=sweep,
         extend=extend,
         plain=plain,
     )

@@ -11,6 +11,7 @@ from vaecli.build import build
 from vaecli.config import Config, from_yaml, read
 from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
+from vaecli.identity import PLACE
 from vaecli.models.vae import VAE
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
@@ -59,11 +60,11 @@ def _dotlist(overrides: list[str]) -> DictConfig:
     for override in overrides:
         key, _, value = override.partition("=")
         require(
-            key in FREE or key.startswith("diagnosis."),
+            key in PLACE or key.startswith("diagnosis."),
             key,
             value,
             "cannot be changed in a finished run",
-            f"only diagnosis.* and {', '.join(sorted(FREE))} can; for the rest: vae-train",
+            f"only diagnosis.* and {', '.join(sorted(PLACE))} can; for the rest: vae-train",
         )
     try:
         return OmegaConf.from_dotlist(overrides)
@@ -93,8 +94,6 @@ def load_plain(path: Path) -> dict[str, Any]:
     return plain
 
 
-# What may be said anew about a finished run.
-FREE = {"device", "data.root", "data.path", "data.download"}
 OTHER = "name the directory of a run that vae-train made"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,19 @@ from vaecli import environment
 from vaecli.build import build, predict
 from vaecli.config import Config, to_yaml
 from vaecli.data.base import Data
-from vaecli.errors import UsageError, require
+from vaecli.errors import UsageError
+from vaecli.identity import config_hash, flat, require_same
 from vaecli.load import load_plain, restore
-from vaecli.models.vae import VAE
 from vaecli.report import report
 from vaecli.reporting import console
+from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import SUMMARY, RunDirectory
 from vaecli.training import checkpoint
 from vaecli.training.fit import Fit
 from vaecli.training.meter import Diverged
-from vaecli.training.precision import Precision, choose_device, choose_precision, hidden_gpus
+from vaecli.training.precision import choose_precision, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
 
 DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
@@ -38,165 +40,157 @@ class Job:
     overrides: list[str]
     composed: str  # config.yaml: the composition before interpolations are resolved
     directory: Path
+    sweep: Path | None = None  # the directory of the sweep that it is part of
     resume: bool = False
 
 
 def run(job: Job, config: Config, data: Data) -> int:
     """Train, diagnose and report; returns the run's exit code.
 
-    Raises UsageError, before anything is written, for a directory that cannot be used.
+    data: on the device that the config chooses. Raises UsageError, before anything is written, for
+    a directory that cannot be used.
     """
-    precision = choose_precision(config.trainer.amp, choose_device(config.device))
-    data = data.to(precision.device)
-    plain = recorded(config, data)
-    position = _position(job) if job.resume else None
-    directory, before = _open(job, plain)
-    log = console.open_log(directory.path / "train.log")
+    one = Run(job, config, data)
     try:
-        with StopRequests() as stop:
-            _Run(job, config, plain, data, precision, directory, log).go(position, stop)
-        return DONE
-    except (Interrupted, KeyboardInterrupt) as interrupted:
-        directory.update_summary(run_state="interrupted", reason=str(interrupted) or "SIGINT")
-        again = shlex.join(["vae-train", f"resume={directory.path}"])
-        log.warning("Interrupted. Go on: %s", again)
-        return getattr(interrupted, "exit_code", 130)
-    except Diverged as diverged:
-        directory.update_summary(run_state="diverged", reason=str(diverged))
-        kept = " The checkpoint before it is kept." if _last(directory.path).exists() else ""
-        log.error("Diverged: %s.%s", diverged, kept)
-        log.error("Try a lower trainer.lr, or trainer.clip=5.")
-        return DIVERGED
-    except UsageError:
-        # A continuation that is refused leaves the run as it was.
-        directory.write_json(SUMMARY, before)
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        directory.update_summary(run_state="failed", reason=reason.splitlines()[0][:300])
-        log.error("Failed: %s", traceback.format_exc())
-        # A traceback's frames keep this run's tensors alive; the next run of a sweep needs them.
-        traceback.clear_frames(error.__traceback__)
-        return FAILED
+        with StopRequests() as stop, one.guard():
+            one.begin()
+            one.fit.run(stop, one.recorder)
+            one.trained()
+            stop.raise_if_received()
+            one.report()
+            stop.raise_if_received()
     finally:
-        console.close_log()
+        one.close()
+    return one.code
 
 
-def recorded(config: Config, data: Data) -> dict[str, Any]:
-    """The resolved config with the automatic likelihood named."""
-    name, _ = config.make_likelihood(data)
-    likelihood = {**config.plain["likelihood"], "name": name}
-    return {**config.plain, "likelihood": likelihood, "resume": None}
+class Run:
+    """One run: its directory and its log, how it is recorded, and how it ends.
 
+    Alone it is begun, trained and reported in one go (`run`); in a stack the training in between
+    is shared with others (`stack.run_stack`). `code` is its exit code; None while it goes on.
+    """
 
-# ---------------------------------------------------------------------- the directory
+    fit: Fit
+    recorder: Recorder
 
+    def __init__(self, job: Job, config: Config, data: Data, *, bar: StackBar | None = None):
+        """Claim or reopen the directory. Raises UsageError if that cannot be.
 
-def _open(job: Job, plain: dict[str, Any]) -> tuple[RunDirectory, dict[str, Any]]:
-    """The run's directory, marked as running, and its summary before that."""
-    if job.resume:
-        directory = RunDirectory.reopen(job.directory)
-        _require_same(load_plain(job.directory), plain)
-        before = directory.read_json(SUMMARY)
-        directory.update_summary(run_state="running", reason=None)
-        return directory, before
-    summary = {"run_state": "running", "overrides": job.overrides}
-    directory = RunDirectory.claim(job.directory, summary)
-    directory.write_text("overrides.yaml", to_yaml(job.overrides))
-    directory.write_text("config.yaml", job.composed)
-    directory.write_text("config.resolved.yaml", to_yaml(plain))
-    return directory, {**summary, "run_state": "failed", "reason": "wrong use"}
+        data: on the device. bar: of the stack that the run is trained in; it then leaves the
+        console to it.
+        """
+        self.job, self.config, self.data, self.bar = job, config, data, bar
+        self.precision = choose_precision(config.trainer.amp, data.device)
+        self.plain = recorded(config, data)  # config.resolved.yaml
+        self.position = _position(job) if job.resume else None
+        self.directory, self.before = _open(job, config, self.plain)
+        self.log = console.open_log(self.directory.path / "train.log", echo=bar is None)
+        self.code: int | None = None
+        self._open = ExitStack()
 
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Whatever ends the run in here becomes its exit code, its recorded state and its log.
 
-def _last(directory: Path) -> Path:
-    return directory / "checkpoints" / "last.pt"
+        Raises UsageError for a continuation that is refused, the run being left as it was.
+        """
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt) as interrupted:
+            self._end("interrupted", str(interrupted) or "SIGINT")
+            again = shlex.join(["vae-train", f"resume={self.directory.path}"])
+            self.log.warning("Interrupted. Go on: %s", again)
+            self.code = getattr(interrupted, "exit_code", 130)
+        except Diverged as diverged:
+            self._end("diverged", str(diverged))
+            kept = last_checkpoint(self.directory.path).exists()
+            before = " The checkpoint before it is kept." if kept else ""
+            self.log.error("Diverged: %s.%s", diverged, before)
+            self.log.error("Try a lower trainer.lr, or trainer.clip=5.")
+            self.code = DIVERGED
+        except UsageError:
+            self.directory.write_json(SUMMARY, self.before)
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._end("failed", reason.splitlines()[0][:300])
+            self.log.error("Failed: %s", "".join(traceback.format_exception(error)))
+            # A traceback's frames keep this run's tensors alive; the next of a sweep needs them.
+            traceback.clear_frames(error.__traceback__)
+            self.code = FAILED
 
-
-def _position(job: Job) -> dict[str, Any] | None:
-    """The checkpoint to go on from; None for a run that stopped before it wrote one."""
-    last = _last(job.directory)
-    position = checkpoint.load(last) if last.exists() else None
-    if position is not None and not set(position) >= POSITION:
-        raise UsageError("checkpoint", last, "is not one of a run in training", "use its last.pt")
-    return position
-
-
-# What may differ between a run and its continuation.
-FREE_ON_RESUME = {"trainer.epochs", "trainer.max_steps", "trainer.checkpoint_every", "device"}
-FREE_ON_RESUME |= {"data.root", "data.path", "data.download"}  # where the same data lies
-
-
-def _require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    old, new = _flat(before), _flat(now)
-    for key in sorted({*old, *new}):
-        if key in FREE_ON_RESUME or key.startswith("diagnosis."):
-            continue
-        require(
-            old.get(key) == new.get(key),
-            key,
-            new.get(key),
-            f"the run was made with {old.get(key)}, and a resumed run goes on as it was",
-            "leave it out, or start a new run; only diagnosis.* and these may change: "
-            + ", ".join(sorted(FREE_ON_RESUME)),
-        )
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-# ---------------------------------------------------------------------- the run
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What a run is made of, once its directory is claimed."""
-
-    job: Job
-    config: Config
-    plain: dict[str, Any]  # config.resolved.yaml
-    data: Data
-    precision: Precision
-    directory: RunDirectory
-    log: logging.Logger
-
-    def go(self, position: dict[str, Any] | None, stop: StopRequests) -> None:
-        """Train from the start or from the last checkpoint, then report."""
+    def begin(self) -> None:
+        """Build what is trained, from the start or at its last checkpoint, and open its records."""
         config, directory = self.config, self.directory
         self._record_environment()
-        fit = self._fit(position)
-        start = fit.progress.step
-        directory.keep_rows_until(start if position else -1)
-        with TensorBoard(
-            directory.path / "tensorboard",
-            latent_dim=config.model.latent_dim,
-            hparams={k: v for k, v in _flat(self.plain).items() if not k.startswith("diagnosis.")},
-            purge_step=start + 1 if position else None,
-            history=directory.rows(),
-            threshold=config.diagnosis.threshold,
-        ) as board:
-            self._introduce(fit)
-            with Recorder(directory, board, self.log, steps=fit.steps, start=start) as recorder:
-                progress = fit.run(stop, recorder)
-            directory.update_summary(
-                reason=None,
-                collapsed_at_step=progress.collapsed_at_step,
-                encoder_updates=progress.encoder_updates,
-                decoder_updates=progress.step,
-                seconds=fit.meter.seconds,
-                validation_loss=progress.best,
+        self.fit = self._fit()
+        start = self.fit.progress.step
+        directory.keep_rows_until(start if self.position else -1)
+        self.board = self._open.enter_context(
+            TensorBoard(
+                directory.path / "tensorboard",
+                latent_dim=config.model.latent_dim,
+                hparams={
+                    k: v for k, v in flat(self.plain).items() if not k.startswith("diagnosis.")
+                },
+                purge_step=start + 1 if self.position else None,
+                history=directory.rows(),
+                threshold=config.diagnosis.threshold,
             )
-            stop.raise_if_received()
-            self._report(fit.objective.vae, board)
-            stop.raise_if_received()
+        )
+        self._introduce()
+        self.recorder = self._open.enter_context(
+            Recorder(
+                directory, self.board, self.log, steps=self.fit.steps, start=start, bar=self.bar
+            )
+        )
+        self.fit.observer = self.recorder
 
-    def _fit(self, position: dict[str, Any] | None) -> Fit:
+    def trained(self, *, stacked: int = 1) -> None:
+        """Record how the training went; stacked: how many runs were trained together."""
+        self.recorder.close()
+        progress = self.fit.progress
+        self.directory.update_summary(
+            reason=None,
+            collapsed_at_step=progress.collapsed_at_step,
+            encoder_updates=progress.encoder_updates,
+            decoder_updates=progress.step,
+            seconds=self.fit.meter.seconds,
+            stacked=stacked,
+            validation_loss=progress.best,
+        )
+
+    def report(self) -> None:
+        """Diagnose the trained model and write the report: the run is done."""
+        directory, vae = self.directory, self.fit.objective.vae
+        if self.config.diagnosis.checkpoint.value == "best":
+            restore(vae, directory.checkpoints / "best.pt")
+        with self.precision.autocast():
+            final = report(
+                vae, self.data, self.config, directory, self.board, overrides=self.job.overrides
+            )
+        for line in ["", *console.verdict_lines(final), ""]:
+            self.log.info(line)
+        directory.update_summary(run_state="done")
+        self.log.info("Report       %s", directory.path / "report.html")
+        self.code = DONE
+
+    def summary(self) -> dict[str, Any]:
+        """The run's state and figures so far, as in summary.json."""
+        return self.directory.read_json(SUMMARY)
+
+    def close(self) -> None:
+        """Close the records and the log."""
+        self._open.close()
+        console.close_log(self.log)
+
+    # ------------------------------------------------------------------ what it is made of
+
+    def _end(self, state: str, reason: str) -> None:
+        self.directory.update_summary(run_state=state, reason=reason)
+
+    def _fit(self) -> Fit:
         fit = Fit(
             build(self.config, self.data),
             self.data,
@@ -207,13 +201,13 @@ class _Run:
             threshold=self.config.diagnosis.threshold,
             directory=self.directory.checkpoints,
         )
-        if position is not None:
+        if self.position is not None:
             try:
-                fit.load_state_dict(position)
+                fit.load_state_dict(self.position)
             except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
                 raise UsageError(
                     "checkpoint",
-                    _last(self.directory.path),
+                    last_checkpoint(self.directory.path),
                     "does not fit the run that the config describes",
                     "use the run's own checkpoint",
                 ) from error
@@ -225,8 +219,9 @@ class _Run:
             described = environment.describe(self.precision.device, seeds)
             self.directory.write_json("environment.json", described)
 
-    def _introduce(self, fit: Fit) -> None:
-        for line in console.start_lines(self._facts(fit)):
+    def _introduce(self) -> None:
+        fit = self.fit
+        for line in console.start_lines(self.facts()):
             self.log.info(line)
         if self.config.device == "auto" and hidden_gpus():
             self.log.warning(
@@ -242,7 +237,9 @@ class _Run:
                 "Warning: the schedule ends at beta %.3g, its target is %.3g", ends, target
             )
 
-    def _facts(self, fit: Fit) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
+        """What the console tells at the start."""
+        fit = self.fit
         data, config, plain = self.data, self.config, self.plain
         counts = {name: sum(p.numel() for p in params) for name, params in fit.groups.items()}
         strategies = "+".join(name for name, on in plain["strategy"]["use"].items() if on)
@@ -266,15 +263,50 @@ class _Run:
             "TensorBoard": f"tensorboard --logdir {self.directory.path}",
         }
 
-    def _report(self, vae: VAE, board: TensorBoard) -> None:
-        directory = self.directory
-        if self.config.diagnosis.checkpoint.value == "best":
-            restore(vae, directory.checkpoints / "best.pt")
-        with self.precision.autocast():
-            final = report(
-                vae, self.data, self.config, directory, board, overrides=self.job.overrides
-            )
-        for line in ["", *console.verdict_lines(final), ""]:
-            self.log.info(line)
-        directory.update_summary(run_state="done")
-        self.log.info("Report       %s", directory.path / "report.html")
+
+def recorded(config: Config, data: Data) -> dict[str, Any]:
+    """The resolved config with the automatic likelihood named."""
+    name, _ = config.make_likelihood(data)
+    likelihood = {**config.plain["likelihood"], "name": name}
+    return {**config.plain, "likelihood": likelihood, "resume": None}
+
+
+# ---------------------------------------------------------------------- the directory
+
+
+def _open(job: Job, config: Config, plain: dict[str, Any]) -> tuple[RunDirectory, dict[str, Any]]:
+    """The run's directory, marked as running, and its summary before that."""
+    if job.resume:
+        directory = RunDirectory.reopen(job.directory)
+        require_same(load_plain(job.directory), plain)
+        before = directory.read_json(SUMMARY)
+        directory.update_summary(run_state="running", reason=None)
+        return directory, before
+    directory = claim(job, config, plain, "running")
+    summary = directory.read_json(SUMMARY)
+    return directory, {**summary, "run_state": "failed", "reason": "wrong use"}
+
+
+def claim(job: Job, config: Config, plain: dict[str, Any], state: str) -> RunDirectory:
+    """A new directory for the run, with what was asked of it, in run_state `state`."""
+    known_by = config_hash(config.plain)
+    summary = {"run_state": state, "overrides": job.overrides, "config_hash": known_by}
+    directory = RunDirectory.claim(job.directory, summary)
+    directory.write_text("overrides.yaml", to_yaml(job.overrides))
+    directory.write_text("config.yaml", job.composed)
+    directory.write_text("config.resolved.yaml", to_yaml(plain))
+    return directory
+
+
+def last_checkpoint(directory: Path) -> Path:
+    """Where the run in `directory` goes on from."""
+    return directory / "checkpoints" / "last.pt"
+
+
+def _position(job: Job) -> dict[str, Any] | None:
+    """The checkpoint to go on from; None for a run that stopped before it wrote one."""
+    last = last_checkpoint(job.directory)
+    position = checkpoint.load(last) if last.exists() else None
+    if position is not None and not set(position) >= POSITION:
+        raise UsageError("checkpoint", last, "is not one of a run in training", "use its last.pt")
+    return position

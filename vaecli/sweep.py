@@ -1,8 +1,8 @@
-"""All the jobs of one command: validated together, run one after another, then compared."""
+"""All the jobs of one command: validated together, run in stacks or alone, then compared."""
 
 from __future__ import annotations
 
-import gc
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,71 +10,192 @@ import torch
 from omegaconf import OmegaConf
 
 from vaecli.build import check
-from vaecli.config import Config, read
-from vaecli.data.base import Data, DataSet
+from vaecli.config import Config, read, to_yaml
+from vaecli.data.base import Data
 from vaecli.errors import UsageError
-from vaecli.reporting.tables import comparison_csv, comparison_table
-from vaecli.run import DIVERGED, DONE, FAILED, Job, run
+from vaecli.identity import config_hash
+from vaecli.plan import Entry, Group, plan
+from vaecli.reporting.console import say
+from vaecli.resume import SWEEP, Resumed
+from vaecli.run import DIVERGED, DONE, FAILED, Job, claim, recorded, run
 from vaecli.rundir import SUMMARY, RunDirectory, check_writable
-from vaecli.training.precision import prepare_process
+from vaecli.stack import run_alone, run_stack
+from vaecli.training.precision import choose_device, prepare_process
 
 
-def run_all(jobs: list[Job]) -> int:
+def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> int:
     """Validate every job, run them, compare them; returns the command's exit code.
 
+    typed: the overrides of the command, kept so that a sweep can be resumed.
     Raises UsageError before anything runs if one of them is wrong.
     """
     prepare_process()
-    loaded: dict[DataSet, Data] = {}
-    prepared = [(job, *_prepare(job, loaded)) for job in jobs]
-    if len(prepared) == 1:
+    before = _runs_in(resumed.directory) if resumed and resumed.sweep else {}
+    prepared, finished = _prepare_all(jobs, before, resume=bool(resumed and not resumed.sweep))
+    sweep = jobs[0].sweep
+    if sweep is None:
         return run(*prepared[0])
-    codes = []
-    for number, (job, config, data) in enumerate(prepared, 1):
-        print(f"\n=== run {number} of {len(jobs)}: {job.directory.name}", flush=True)
-        codes.append(run(job, config, data))
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        if codes[-1] not in (DONE, FAILED, DIVERGED):  # a signal ends the sweep
-            break
-    _compare([job.directory for job in jobs[: len(codes)]])
-    if codes[-1] not in (DONE, FAILED, DIVERGED):
-        return codes[-1]
-    return FAILED if any(codes) else DONE
+    sweep.mkdir(parents=True, exist_ok=True)
+    RunDirectory(sweep).write_text(SWEEP, to_yaml(typed))
+    if finished:
+        say(f"{len(finished)} of {len(jobs)} runs are done already and are left as they are")
+    codes = _run_groups(plan(prepared), len(prepared))
+    _mark_pending([entry for entry in prepared if entry.job.directory not in codes])
+    directories = {entry.job.directory for entry in prepared} | finished
+    _compare(sweep, sorted(directories, key=_number), " ".join(typed))
+    signals = [code for code in codes.values() if code not in (DONE, FAILED, DIVERGED)]
+    if signals:
+        return signals[-1]
+    return FAILED if any(codes.values()) else DONE
 
 
 def run_now(job: Job) -> float | None:
-    """One job under another launcher or sweeper; returns the validation loss it can minimise."""
+    """One job under another launcher or sweeper; returns the validation loss it can minimise.
+
+    A job that its cluster has put back into the queue finds its own directory, and goes on there.
+    """
     prepare_process()
-    run(job, *_prepare(job, {}))
-    return RunDirectory(job.directory).read_json(SUMMARY).get("validation_loss")
+    before = _runs_in(job.sweep) if job.sweep else {}
+    prepared, finished = _prepare_all([job], before, resume=False)
+    for entry in prepared:
+        run(*entry)
+    directory = next(iter(finished), None) or prepared[0].job.directory
+    return RunDirectory(directory).read_json(SUMMARY).get("validation_loss")
 
 
-def _prepare(job: Job, loaded: dict[DataSet, Data]) -> tuple[Config, Data]:
-    config = read(OmegaConf.create(job.composed))
-    if not job.resume:
-        if (job.directory / SUMMARY).exists():
-            raise UsageError(
-                "hydra.run.dir",
-                job.directory,
-                "already holds a run",
-                f"go on with it: vae-train resume={job.directory}",
-            )
-        check_writable(job.directory)
+def compare_launched(sweep: Path, title: str) -> int:
+    """The comparison of a sweep whose jobs ran elsewhere, and its exit code."""
+    runs = [path.parent for path in sweep.glob(f"*/{SUMMARY}")]
+    if not runs:
+        return FAILED
+    _compare(sweep, sorted(runs, key=_number), title)
+    states = [_summary(directory).get("run_state") for directory in runs]
+    return DONE if all(state == "done" for state in states) else FAILED
+
+
+# ---------------------------------------------------------------------- before anything runs
+
+
+def _prepare_all(
+    jobs: list[Job], before: dict[str, list[Path]], *, resume: bool
+) -> tuple[list[Entry], set[Path]]:
+    """The runs to be made, and the directories of those that `before` shows to be done."""
+    loaded: dict[tuple, Data] = {}
+    prepared: list[Entry] = []
+    finished: set[Path] = set()
+    for job in jobs:
+        config = read(OmegaConf.create(job.composed))
+        known = before.get(config_hash(config.plain), [])
+        if known:
+            job = dataclasses.replace(job, directory=known.pop(0), resume=True)
+            if _summary(job.directory).get("run_state") == "done":
+                finished.add(job.directory)
+                continue
+        elif resume:
+            job = dataclasses.replace(job, resume=True)
+        else:
+            _check_directory(job.directory)
+        prepared.append(Entry(job, config, _load(config, loaded)))
+    return prepared, finished
+
+
+def _check_directory(directory: Path) -> None:
+    if (directory / SUMMARY).exists():
+        raise UsageError(
+            "hydra.run.dir",
+            directory,
+            "already holds a run, made with other settings or by another command",
+            f"go on with it: vae-train resume={directory}",
+        )
+    check_writable(directory)
+
+
+def _load(config: Config, loaded: dict[tuple, Data]) -> Data:
+    """The run's data on its device; runs that share both share the tensors."""
     config.data.check_files()
-    if config.data not in loaded:
-        loaded[config.data] = config.data.load()
-    check(config, loaded[config.data])
-    return config, loaded[config.data]
+    device = choose_device(config.device)
+    if (config.data, device) not in loaded:
+        data = config.data.load()
+        try:
+            loaded[config.data, device] = data.to(device)
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                "device", device, f"has no room for {data.name}", "use data.limit, or device=cpu"
+            ) from error
+    check(config, loaded[config.data, device])
+    return loaded[config.data, device]
 
 
-def _compare(directories: list[Path]) -> None:
-    runs = []
-    for directory in directories:
-        summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-        runs.append({**summary, "directory": directory.name})
-    sweep = RunDirectory(directories[0].parent)
-    sweep.write_text("comparison.csv", comparison_csv(runs))
-    print(f"\n{comparison_table(runs)}\n\nComparison   {sweep.path / 'comparison.csv'}")
-    print(f"TensorBoard  tensorboard --logdir {sweep.path}", flush=True)
+# ---------------------------------------------------------------------- a sweep that was begun
+
+
+def _runs_in(sweep: Path) -> dict[str, list[Path]]:
+    """The runs that a sweep's directory holds, by the hash of their config.
+
+    A run that was killed before its config was written is nothing to go on with: it is made anew.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(sweep.glob(f"*/{SUMMARY}")):
+        known_by = _summary(path.parent).get("config_hash")
+        if not (path.parent / "config.resolved.yaml").exists():
+            path.unlink()
+        elif isinstance(known_by, str):
+            found.setdefault(known_by, []).append(path.parent)
+    return found
+
+
+def _summary(directory: Path) -> dict:
+    try:
+        content = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _mark_pending(entries: list[Entry]) -> None:
+    """Runs that a signal kept from being started: recorded, so that the comparison shows them."""
+    for job, config, data in entries:
+        if job.resume:
+            RunDirectory(job.directory).update_summary(run_state="pending", reason=None)
+        else:
+            claim(job, config, recorded(config, data), "pending")
+
+
+# ---------------------------------------------------------------------- running and comparing
+
+
+def _run_groups(groups: list[Group], total: int) -> dict[Path, int]:
+    """Run one group after another, until a signal ends it; the exit code of each run begun."""
+    codes: dict[Path, int] = {}
+    for entries, alone in groups:
+        first = len(codes) + 1
+        if len(entries) > 1:
+            runs = f"runs {first} to {first + len(entries) - 1} of {total}"
+            say(f"\n=== {runs}, trained together as one stack")
+            codes |= run_stack(entries)
+        else:
+            say(f"\n=== run {first} of {total}: {entries[0].job.directory.name}")
+            if alone is not None and total > 1:
+                say(f"Alone        {alone}")
+            codes |= run_alone(entries[0])
+        if any(code not in (DONE, FAILED, DIVERGED) for code in codes.values()):
+            break
+    return codes
+
+
+def _number(directory: Path) -> tuple[int, str]:
+    """A sweep's runs are numbered: 10_... comes after 9_..."""
+    number = directory.name.partition("_")[0]
+    return (int(number) if number.isdecimal() else 0, directory.name)
+
+
+def _compare(sweep: Path, directories: list[Path], title: str) -> None:
+    from vaecli.reporting.comparison.page import write_comparison
+    from vaecli.reporting.comparison.settings import collect
+    from vaecli.reporting.comparison.tables import comparison_table
+
+    comparison = collect(directories)
+    page = write_comparison(comparison, sweep, title)
+    say(f"\n{comparison_table(comparison)}\n")
+    say(f"Comparison   {page}")
+    say(f"TensorBoard  tensorboard --logdir {sweep}")

@@ -40,6 +40,24 @@ def test_no_more_dimensions_than_there_are_can_be_in_use():
     assert predict(data(), MLP(latent_dim=2), Gaussian(), PLAIN, beta=1.0).expected_active == 2
 
 
+@pytest.mark.parametrize(("latent_dim", "known"), [(2, 2), (9, 4)])
+def test_the_leading_directions_are_named_with_the_beta_that_stills_them(latent_dim, known):
+    family = MLP(latent_dim=latent_dim)
+    found = predict(data(), family, Gaussian(), PLAIN, beta=1.0)
+    # Their betas are the eigenvalues of the data's covariance, which was made exactly this.
+    assert found.direction_betas == pytest.approx([9.0, 4.0, 2.0, 0.5][:known], rel=1e-5)
+    assert found.direction_betas[0] == found.critical_beta
+    group = held_against(found, active=1, directions=1)
+    assert group["direction_betas"] == list(found.direction_betas)
+
+
+@pytest.mark.parametrize("beta", [0.4, 0.5001, 1.0, 3.0, 8.0, 10.0])
+def test_a_curve_over_beta_can_be_drawn_from_one_run_s_directions(beta):
+    drawn = predict(data(), MLP(latent_dim=3), Gaussian(), PLAIN, beta=1.0)
+    there = predict(data(), MLP(latent_dim=3), Gaussian(), PLAIN, beta=beta)
+    assert sum(b > beta for b in drawn.direction_betas) == there.expected_active
+
+
 def test_a_learned_sigma_falls_with_every_direction_that_is_explained():
     # sigma^2 starts at 15.5 / 4 = 3.875: at beta 1.5 only 9 > 5.8. With one in use it is
     # 6.5 / (4 - 1.5) = 2.6, and 4 > 3.9; with two 2.5 / (4 - 3) = 2.5: 2 < 3.75 stays out.

@@ -16,26 +16,24 @@ from tqdm import tqdm
 
 NAME = "vaecli"
 WIDTH = 100
+EVALUATIONS = 12  # of these the console shows at most about so many; the files have all
 
 
-def open_log(path: Path) -> logging.Logger:
-    """The run's logger: to the console (around the progress bar) and to `path`."""
-    close_log()
-    logger = logging.getLogger(NAME)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    console = _AroundTheBar()
-    console.setFormatter(logging.Formatter("%(message)s"))
+def open_log(path: Path, *, echo: bool = True) -> logging.Logger:
+    """A run's logger: to `path` and, with `echo`, to the console (around the progress bar)."""
+    logger = logging.Logger(NAME, logging.INFO)
+    if echo:
+        shown = _AroundTheBar()
+        shown.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(shown)
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(console)
     logger.addHandler(file)
     return logger
 
 
-def close_log() -> None:
-    """Detach and close the handlers of the run before."""
-    logger = logging.getLogger(NAME)
+def close_log(logger: logging.Logger) -> None:
+    """Detach and close the handlers of a run's logger."""
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
@@ -75,6 +73,62 @@ class ProgressBar:
     def close(self) -> None:
         """Remove the bar."""
         self._bar.close()
+
+
+class StackBar:
+    """The same for runs that are trained together: one bar, and one line an evaluation of all."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self._bar: ProgressBar | None = None
+        self._windows: list[dict[str, float]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._next_line = 0.0
+
+    def start(self, total: int, start: int, runs: int) -> None:
+        """Show the bar of `runs` runs that go on from step `start`."""
+        self.runs, self._total = runs, total
+        self._bar = ProgressBar(total, start)
+
+    def window(self, step: int, means: dict[str, float]) -> None:
+        """One run's means; the bar shows those over all runs, and the images of all."""
+        self._windows.append(means)
+        if self._bar is not None and len(self._windows) >= self.runs:
+            together = {k: sum(w[k] for w in self._windows) / len(self._windows) for k in means}
+            self._windows = []
+            self._bar.window(step, together)
+
+    def evaluation(self, row: dict[str, Any]) -> None:
+        """One run's evaluation."""
+        self._rows.append(row)
+        if len(self._rows) >= self.runs:
+            self._tell()
+
+    def left(self) -> None:
+        """A run was taken out of the stack."""
+        self.runs -= 1
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _tell(self) -> None:
+        rows, self._rows = self._rows, []
+        step = max(row["step"] for row in rows)
+        if step < self._next_line and step != self._total:
+            return
+        self._next_line = step + self._total / EVALUATIONS
+        say(
+            f"step {step:>7}  epoch {rows[-1]['epoch']:6.1f}  {len(rows)} runs: "
+            f"elbo {_range(rows, 'elbo', '.2f')}, R {_range(rows, 'rate', '.2f')}, "
+            f"active {_range(rows, 'active_dimensions', 'd')} of {rows[-1]['total_dimensions']}"
+        )
+
+
+def _range(rows: list[dict[str, Any]], key: str, form: str) -> str:
+    low, high = (f"{pick(row[key] for row in rows):{form}}" for pick in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def start_lines(facts: dict[str, str]) -> list[str]:
@@ -172,10 +226,15 @@ def _plus_minus(estimate: dict[str, Any]) -> str:
     return f"{estimate['value']:z.2f}" + ("" if error is None else f" ± {error:z.2f}")
 
 
+def say(text: str) -> None:
+    """Print a line, around the progress bar if there is one."""
+    try:
+        tqdm.write(text, file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `vae-train | head`: nobody reads on, the run goes on
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 class _AroundTheBar(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            tqdm.write(self.format(record), file=sys.stdout)
-            sys.stdout.flush()
-        except BrokenPipeError:  # `vae-train | head`: nobody reads on, the run goes on
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        say(self.format(record))

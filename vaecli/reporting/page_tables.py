@@ -14,6 +14,7 @@ _NO_ROW = {
     "collapse_curve.collapsed_fraction",
     "latent_use.ablation",
     "latent_use.ranking",
+    "prediction.direction_betas",
     "prediction.sentence",
     "theory.linear_vae",
 }

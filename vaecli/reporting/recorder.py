@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from vaecli.reporting.console import ProgressBar, evaluation_line
+from vaecli.reporting.console import EVALUATIONS, ProgressBar, StackBar, evaluation_line
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import RunDirectory
 
-CONSOLE_EVALUATIONS = 12  # of these the console shows at most about so many; the files have all
-
 
 class Recorder:
-    """See `vaecli.training.fit.Observer`."""
+    """See `vaecli.training.fit.Observer`. `bar`: the stack's, if the run is part of one."""
 
     def __init__(
         self,
@@ -23,10 +21,12 @@ class Recorder:
         *,
         steps: int,
         start: int,
+        bar: StackBar | None = None,
     ):
         self.directory, self.board, self.log = directory, board, log
-        self.bar = ProgressBar(steps, start)
-        self.every = steps / CONSOLE_EVALUATIONS
+        self.bar = bar or ProgressBar(steps, start)
+        self.own_bar = bar is None
+        self.every = steps / EVALUATIONS
         self.steps = steps
         self.next_line = 0.0
 
@@ -34,7 +34,12 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Remove the bar; a stack's is the stack's to remove."""
+        if self.own_bar:
+            self.bar.close()
 
     def window(self, step: int, means: dict[str, float]) -> None:
         """Move the bar."""

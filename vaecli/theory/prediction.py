@@ -28,6 +28,9 @@ class Prediction(NamedTuple):
     at_least: bool  # the spectrum was not computed far enough to count them all
     latent_dim: int
     expected_active: int
+    # Betas at and above which the leading directions are stable, descending: at most latent_dim of
+    # them, and those that are known. For a learned sigma they hold at the collapsed point alone.
+    direction_betas: tuple[float, ...] = ()
 
     @property
     def words(self) -> str:
@@ -67,7 +70,10 @@ def predict(
             eigenvalues = found.eigenvalues
             best = optimum(eigenvalues, family.latent_dim, beta=beta, sigma2=None)
             expected = best.active
-    return Prediction(found.critical_beta, beta, count, not exact, family.latent_dim, expected)
+    leading = tuple(found.eigenvalues[: family.latent_dim].tolist())
+    return Prediction(
+        found.critical_beta, beta, count, not exact, family.latent_dim, expected, leading
+    )
 
 
 def held_against(prediction: Prediction, *, active: int, directions: int) -> dict:
@@ -110,6 +116,7 @@ def held_against(prediction: Prediction, *, active: int, directions: int) -> dic
         "beta": prediction.beta,
         "unstable_directions": prediction.unstable_directions,
         "expected_active": expected,
+        "direction_betas": list(prediction.direction_betas),
         "measured_active": active,
         "measured_directions": directions,
         "agrees": agrees,

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from vaecli.data.base import Data
 from vaecli.diagnosis.rate import Encoded
 from vaecli.diagnosis.together import look_together
 from vaecli.models.stacked_linear import FusedLinear
 from vaecli.models.vae import VAE
+from vaecli.objectives.objective import Objective
 from vaecli.objectives.strategies.base import Strategy, Update
 from vaecli.training.fit import VALIDATION_SAMPLES, Fit
 from vaecli.training.loop import Loop
@@ -276,6 +278,31 @@ class Stack(Loop):
 
     def _start_clock(self) -> None:
         self._clock = time.perf_counter()
+
+
+def try_stacking(objective: Objective, data: Data) -> None:
+    """A forward pass of two runs over two examples; raises whatever keeps them from being stacked.
+
+    Every number of the strategy that fills "loss" goes in as a tensor, as it may in a sweep.
+    """
+    vae, strategy = objective.vae, objective.filling("loss")
+    x = data.batch(data.train, torch.arange(2))
+    both = [2]
+    numbers = {k: torch.ones(both) for k in number_fields(type(strategy))}
+    noise = {n: torch.zeros(both + list(s)) for n, s in vae.noise_shapes(2).items()}
+    state = {k: torch.stack([v, v]) for k, v in strategy.init_state().items()}
+    tensors = [
+        {name: torch.stack([t.detach(), t.detach()]) for name, t in found}
+        for found in (vae.named_parameters(), vae.named_buffers())
+    ]
+    on_device = [
+        {name: tensor.to(data.device) for name, tensor in part.items()}
+        for part in (numbers, noise, state)
+    ]
+    beta = torch.ones(both, device=data.device)
+    with FusedLinear():
+        forward = torch.vmap(_pass(vae, strategy))
+        forward(*tensors, on_device[0], x.expand(*both, *x.shape), on_device[1], beta, on_device[2])
 
 
 def agree(first: VAE, other: VAE) -> bool:

@@ -1,0 +1,273 @@
+"""Sweeps as a user meets them: stacks, failures, signals, resume, the comparison at the end."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+
+from vaecli import load_run
+
+SHORT = ("trainer.epochs=3", "diagnosis=quick", "data.limit=600")
+# 24 runs on the digits: one diverges at once, and one raises while it trains.
+SWEEP = ("-m", "schedule.beta=0.5,1,2,4", "seed=0,1,2,3,4,5", *SHORT)
+
+
+def table(directory):
+    with open(directory / "comparison.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def summaries(directory):
+    return {
+        path.parent.name: json.loads(path.read_text()) for path in directory.glob("*/summary.json")
+    }
+
+
+def epochs(directory):
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["epoch"] for line in lines]
+
+
+def figures(directory):
+    """What must be the same in two sweeps: everything but times and places."""
+    timed = {"seconds", "images_per_second", "directory", "stacked"}
+    return [{k: v for k, v in row.items() if k not in timed} for row in table(directory)]
+
+
+@pytest.fixture
+def accidents(monkeypatch):
+    """Make the run of beta 0.5, seed 1 diverge and that of beta 2, seed 3 raise while training."""
+    from vaecli.training.fit import Fit
+
+    original = Fit.take_stock
+
+    def take_stock(self, encoded, per_example, **when):
+        if self.step > 0 and (self.target, self.seed) == (0.5, 1):
+            per_example = per_example * float("nan")
+        if self.step > 0 and (self.target, self.seed) == (2, 3):
+            raise RuntimeError("the sky <fell>")
+        return original(self, encoded, per_example, **when)
+
+    monkeypatch.setattr(Fit, "take_stock", take_stock)
+    return monkeypatch
+
+
+def test_two_of_24_runs_fail_the_others_finish_and_a_resume_runs_only_the_two(
+    train, tmp_path, accidents
+):
+    sweep = tmp_path / "sweep"
+    ran = train(*SWEEP, f"hydra.sweep.dir={sweep}", directory=None)
+    assert ran.code == 1
+    assert "trained together as one stack" in ran.out
+    found = summaries(sweep)
+    states = [summary["run_state"] for summary in found.values()]
+    assert (states.count("done"), states.count("diverged"), states.count("failed")) == (22, 1, 1)
+    assert "distortion became nan" in found["1_schedule.beta=0.5,seed=1"]["reason"]
+    assert found["15_schedule.beta=2,seed=3"]["reason"] == "RuntimeError: the sky <fell>"
+    page = (sweep / "comparison.html").read_text()
+    assert "the sky &lt;fell&gt;" in page
+    for text in (ran.out.split("===")[-1], page, (sweep / "comparison.csv").read_text()):
+        assert "distortion became nan" in text
+        assert "the sky" in text
+    assert "Traceback" in (sweep / "15_schedule.beta=2,seed=3" / "train.log").read_text()
+
+    accidents.undo()
+    before = {p: p.stat().st_mtime_ns for p in sweep.glob("*/metrics.jsonl")}
+    again = train(f"resume={sweep}", directory=None)
+    assert again.code == 0
+    assert "22 of 24 runs are done already" in again.out
+    touched = {p.parent.name for p, t in before.items() if p.stat().st_mtime_ns != t}
+    assert touched == {"1_schedule.beta=0.5,seed=1", "15_schedule.beta=2,seed=3"}
+    assert {summary["run_state"] for summary in summaries(sweep).values()} == {"done"}
+
+    fresh = tmp_path / "fresh"
+    assert train(*SWEEP, f"hydra.sweep.dir={fresh}", directory=None).code == 0
+    assert figures(sweep) == figures(fresh)
+
+
+def test_a_sweep_that_was_killed_ends_with_the_same_table_once_resumed(train, tmp_path):
+    arguments = [*SWEEP, "trainer.epochs=12"]
+    expected = tmp_path / "expected"
+    assert train(*arguments, f"hydra.sweep.dir={expected}", directory=None).code == 0
+
+    sweep = tmp_path / "sweep"
+    command = [sys.executable, "-m", "vaecli.train", *arguments, f"hydra.sweep.dir={sweep}"]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(sweep.glob("23_*/checkpoints/last.pt")):  # the first checkpoints are there
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    states = [s["run_state"] for s in summaries(sweep).values()]
+    assert "done" not in states
+    assert train(f"resume={sweep}", directory=None).code == 0
+    assert figures(sweep) == figures(expected)
+
+
+@pytest.mark.parametrize("stack", ["auto", "off"])
+def test_sigint_checkpoints_what_runs_marks_the_rest_and_writes_the_comparison(
+    train, tmp_path, monkeypatch, stack
+):
+    """Two structures, hence two groups of runs: the signal arrives while the first trains."""
+    from vaecli.training.fit import Fit
+
+    original = Fit._record
+    sent = []
+
+    def record(self, *seen):
+        if self.step == self.per_epoch and not sent:
+            sent.append(signal.raise_signal(signal.SIGINT))
+        return original(self, *seen)
+
+    monkeypatch.setattr(Fit, "_record", record)
+    sweep = tmp_path / "sweep"
+    arguments = ["-m", "model.latent_dim=4,6", "seed=0,1", *SHORT, f"sweep.stack={stack}"]
+    ran = train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
+    assert ran.code == 130
+    first = 2 if stack == "auto" else 1
+    states = [summaries(sweep)[name]["run_state"] for name in sorted(summaries(sweep))]
+    assert states == ["interrupted"] * first + ["pending"] * (4 - first)
+    assert [row["run_state"] for row in table(sweep)] == states
+    begun = sorted(sweep.iterdir())[0]
+    assert (begun / "checkpoints" / "last.pt").exists()
+    monkeypatch.undo()
+    assert train(f"resume={sweep}", directory=None).code == 0
+    assert epochs(begun) == [0, 1, 2, 3]  # it went on: no epoch is there twice, none is missing
+    fresh = tmp_path / "fresh"
+    train(*arguments, f"hydra.sweep.dir={fresh}", directory=None)
+    assert figures(sweep) == figures(fresh)
+
+
+def test_a_stack_and_single_runs_end_alike(train, tmp_path):
+    """The same sweep both ways: equal status, equal counts, figures to the last few digits."""
+    arguments = ["-m", "schedule.beta=1,4", "seed=0,1", "trainer.epochs=5", "diagnosis=quick"]
+    for stack in ("auto", "off"):
+        where = f"hydra.sweep.dir={tmp_path}/{stack}"
+        assert train(*arguments, f"sweep.stack={stack}", where, directory=None).code == 0
+    for together, alone in zip(table(tmp_path / "auto"), table(tmp_path / "off"), strict=True):
+        for exact in ("status", "active_dimensions", "active_units", "decoder_updates"):
+            assert together[exact] == alone[exact]
+        for figure in ("elbo", "rate", "distortion", "validation_loss", "shuffle_rise"):
+            assert float(together[figure]) == pytest.approx(
+                float(alone[figure]), rel=1e-3, abs=1e-3
+            )
+
+
+def test_every_run_of_a_stack_leaves_the_files_of_a_single_run(train, tmp_path):
+    sweep = tmp_path / "sweep"
+    train("-m", "seed=0,1", "trainer.epochs=2", "data.limit=300", f"hydra.sweep.dir={sweep}",
+          "diagnosis.tsne_points=0", directory=None)  # fmt: skip
+    single = train("seed=1", "trainer.epochs=2", "data.limit=300", "diagnosis.tsne_points=0")
+    ours = sweep / "1_seed=1"
+
+    def names(directory):
+        return {p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file()}
+
+    events = "tensorboard/events.out"
+    assert {n for n in names(ours) if events not in n} == {
+        n for n in names(single.directory) if events not in n
+    }
+    assert any(events in n for n in names(ours))
+    vae, data, _ = load_run(ours)
+    with torch.no_grad():
+        assert vae.encode(data.test.x[:4].float() / 255)[0].isfinite().all()
+    log = (ours / "train.log").read_text()
+    assert "Theory" in log
+    assert "Report" in log
+    longer = train(f"resume={ours}", "trainer.epochs=3", directory=None)
+    assert longer.code == 0
+    assert epochs(ours) == [0, 1, 2, 3]
+
+
+def test_what_cannot_be_stacked_runs_alone_and_the_console_says_why(train, tmp_path):
+    sweep = tmp_path / "sweep"
+    ran = train(
+        "-m", "strategy=none,aggressive", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick",
+        f"hydra.sweep.dir={sweep}", directory=None,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert ran.out.count("as one stack") == 1
+    assert ran.out.count("strategy=aggressive decides by the run's own losses") == 2
+    stacked = {name: s["stacked"] for name, s in summaries(sweep).items()}
+    assert {n: count for n, count in stacked.items() if "none" in n} == {
+        "0_strategy=none,seed=0": 2, "1_strategy=none,seed=1": 2,
+    }  # fmt: skip
+
+
+def test_max_stack_cuts_a_stack_into_equal_parts(train, tmp_path):
+    ran = train(
+        "-m", "seed=0,1,2,3,4", "sweep.max_stack=3", "trainer.max_steps=2", "diagnosis=quick",
+        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
+    )  # fmt: skip
+    assert "runs 1 to 3 of 5" in ran.out
+    assert "runs 4 to 5 of 5" in ran.out
+
+
+def test_a_stack_whose_update_fails_is_cut_in_two_and_goes_on(train, tmp_path, monkeypatch):
+    from vaecli.training.stacked import Stack
+
+    original = Stack.update
+
+    def update(self):
+        if len(self.fits) > 2 and self.step >= 6:
+            raise torch.OutOfMemoryError("no room for that many")
+        return original(self)
+
+    monkeypatch.setattr(Stack, "update", update)
+    sweep, whole = tmp_path / "sweep", tmp_path / "whole"
+    arguments = ["-m", "seed=0,1,2,3", *SHORT]
+    ran = train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
+    assert ran.code == 0
+    assert ran.out.count("is cut in two (OutOfMemoryError: no room for that many)") == 1
+    monkeypatch.undo()
+    train(*arguments, f"hydra.sweep.dir={whole}", directory=None)
+    assert figures(sweep) == figures(whole)
+
+
+def test_a_strategy_that_vmap_refuses_runs_alone(train, tmp_path, monkeypatch):
+    from vaecli.objectives.strategies.free_bits import FreeBits
+
+    original = FreeBits.loss
+
+    def loss(self, terms, beta, state):
+        if terms.kl_per_dim.mean() > 1e9:  # an `if` on a tensor: fine alone, not under vmap
+            raise AssertionError
+        return original(self, terms, beta, state)
+
+    monkeypatch.setattr(FreeBits, "loss", loss)
+    ran = train(
+        "-m", "strategy=free_bits", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick",
+        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert ran.out.count("it cannot be vmapped") == 2
+
+
+def test_a_resumed_sweep_takes_further_values(train, tmp_path):
+    sweep = tmp_path / "sweep"
+    train("-m", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
+          directory=None)  # fmt: skip
+    more = train(f"resume={sweep}", "seed=0,1,2", directory=None)
+    assert more.code == 0
+    assert "2 of 3 runs are done already" in more.out
+    assert [row["seed"] for row in table(sweep)] == ["0", "1", "2"]
+    assert "seed=0,1,2" in yaml.safe_load((sweep / "sweep.yaml").read_text())
+
+
+def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(train, tmp_path):
+    sweep = tmp_path / "sweep"
+    train("-m", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
+          directory=None)  # fmt: skip
+    refused = train(f"resume={sweep}", "trainer.lr=1e-4", directory=None)
+    assert refused.code == 2
+    assert "already holds a run, made with other settings" in refused.err
+    assert len(refused.err.strip().splitlines()) <= 3
+    assert {s["run_state"] for s in summaries(sweep).values()} == {"done"}

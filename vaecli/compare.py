@@ -1,0 +1,161 @@
+"""The door `vae-compare`: any runs side by side, of one sweep or of several."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaecli.errors import UsageError, require
+
+if TYPE_CHECKING:
+    from vaecli.reporting.comparison.settings import Comparison
+
+WRONG_USE = 2
+DESCRIPTION = """\
+Compare finished runs. Each DIR is a run, a sweep, or any directory that holds runs at any depth.
+Prints a table and writes comparison.html, comparison.csv and comparison.md into DIR; of several
+DIRs, or of a single run, into outputs/compare/DATE/TIME. Runs that agree in everything but their
+seed make one row: mean and standard deviation.
+"""
+EXAMPLES = """\
+examples
+  vae-compare outputs/multirun/2026-11-22/10-15-00-123456
+  vae-compare outputs/multirun/2026-11-22 outputs/multirun/2026-11-23 --out both
+  vae-compare SWEEP --format latex > table.tex
+  vae-compare SWEEP --sort validation_loss
+"""
+
+
+def main() -> None:
+    """Run `vae-compare` with the arguments of this process and exit."""
+    sys.exit(_main(sys.argv[1:]))
+
+
+def _main(arguments: list[str]) -> int:
+    if hasattr(sys.stdout, "reconfigure"):  # a name no terminal can show is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return _compare(_parser().parse_args(arguments))
+    except SystemExit as answered:  # argparse: --help, or what is wrong
+        return int(answered.code or 0)
+    except UsageError as error:
+        print(f"vae-compare: {error}", file=sys.stderr)
+        return WRONG_USE
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        # At exit Python writes what is left, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        print(
+            f"vae-compare: {message}\n  `vae-compare --help` lists the arguments", file=sys.stderr
+        )
+        raise SystemExit(WRONG_USE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="vae-compare",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="where runs are")
+    parser.add_argument(
+        "--format",
+        choices=("csv", "md", "html", "latex"),
+        help="print only this, and write nothing",
+    )
+    parser.add_argument(
+        "--sort",
+        metavar="KEY",
+        help="order rows by a swept key or a figure, e.g. rate; -KEY: falling, --sort=-KEY",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the comparison goes")
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.format is not None:
+        require(
+            options.out is None, "--out", options.out, "is of no use with --format, which prints",
+            "leave one out",
+        )  # fmt: skip
+    from vaecli.reporting.comparison.runs import is_run
+    from vaecli.reporting.comparison.settings import collect
+
+    comparison = collect(_runs(options.directories))
+    if options.sort is not None:
+        from vaecli.reporting.comparison.sorting import sorted_by
+
+        comparison = sorted_by(comparison, options.sort)
+    title = _title(options.directories)
+    single = len(options.directories) == 1 and not is_run(options.directories[0])
+    if options.format is not None:
+        where = options.directories[0] if single else Path()
+        sys.stdout.write(_text(comparison, options.format, where, title))
+        sys.stdout.flush()
+        return 0
+    from vaecli.reporting.comparison.page import write_comparison
+    from vaecli.reporting.comparison.tables import comparison_table
+
+    print(comparison_table(comparison), flush=True)
+    out = options.out or (options.directories[0] if single else None)
+    out = out or Path("outputs", "compare", f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}")
+    print(f"\nComparison   {write_comparison(comparison, out, title)}")
+    return 0
+
+
+def _text(comparison: Comparison, kind: str, directory: Path, title: str) -> str:
+    """The comparison in one format; links of a page are relative to `directory`."""
+    if kind == "html":
+        from vaecli.reporting.comparison.page import comparison_html
+
+        return comparison_html(comparison, directory, title)
+    if kind == "latex":
+        from vaecli.reporting.comparison.latex import comparison_latex
+
+        return comparison_latex(comparison)
+    from vaecli.reporting.comparison.tables import comparison_csv, comparison_markdown
+
+    return comparison_csv(comparison) if kind == "csv" else comparison_markdown(comparison, title)
+
+
+def _runs(directories: list[Path]) -> list[Path]:
+    """All run directories at or below those named. Raises UsageError if one of them has none."""
+    from vaecli.reporting.comparison.runs import find_runs
+
+    runs: list[Path] = []
+    for directory in directories:
+        require(directory.exists(), "DIR", directory, "does not exist", "name a directory")
+        require(directory.is_dir(), "DIR", directory, "is no directory", "name the one it is in")
+        try:
+            found = list(find_runs(directory))
+        except OSError as error:
+            raise UsageError(
+                "DIR", directory, f"cannot be read ({error.strerror})", "name another directory"
+            ) from error
+        require(
+            bool(found), "DIR", directory, "holds no run of vae-train (no summary.json)",
+            "runs are in outputs/DATE/TIME, sweeps in outputs/multirun/DATE/TIME",
+        )  # fmt: skip
+        runs += found
+    return runs
+
+
+def _title(directories: list[Path]) -> str:
+    named = [str(directory) for directory in directories[:3]]
+    more = len(directories) - len(named)
+    return f"Comparison of {', '.join(named)}" + (f" and {more} more" if more else "")
+
+
+if __name__ == "__main__":
+    main()

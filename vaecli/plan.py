@@ -1,0 +1,137 @@
+"""Which runs of a sweep are trained together, and why the others are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from vaecli.build import build
+from vaecli.config import Config, Stacking
+from vaecli.data.base import Data
+from vaecli.identity import flat
+from vaecli.run import Job, last_checkpoint
+from vaecli.training import checkpoint
+from vaecli.training.memory import largest_stack
+from vaecli.training.precision import choose_precision
+from vaecli.training.stacked import agree, number_fields, try_stacking
+
+# What may differ within a stack, besides the strategies' numbers and the whole schedule.
+NUMBERS = {"seed", "trainer.lr", "trainer.weight_decay", "trainer.clip"}
+
+
+class Entry(NamedTuple):
+    """One run to be made: what Hydra composed, its validated config, and its data on the device."""
+
+    job: Job
+    config: Config
+    data: Data
+
+
+class Group(NamedTuple):
+    """Runs that are trained together; `alone` says why a single one is not with others."""
+
+    entries: list[Entry]
+    alone: str | None = None
+
+
+def plan(entries: list[Entry]) -> list[Group]:
+    """The groups, in the order of their first runs. Runs of one structure go into one stack."""
+    structures: dict[str, list[Entry]] = {}
+    reasons: dict[Path, str | None] = {}
+    for entry in entries:
+        reason = reasons[entry.job.directory] = _own_reason(entry.config, entry.data)
+        key = str(entry.job.directory) if reason else _structure(entry)
+        structures.setdefault(key, []).append(entry)
+    groups = []
+    for members in structures.values():
+        reason = reasons[members[0].job.directory]
+        if len(members) == 1:
+            groups.append(Group(members, reason or "no other run has its structure"))
+            continue
+        for alike in _alike(members):
+            groups += _stacks(alike)
+    return groups
+
+
+def _own_reason(config: Config, data: Data) -> str | None:
+    """Why this run cannot be part of any stack; None if it can."""
+    if config.sweep.stack is Stacking.off:
+        return "sweep.stack=off"
+    for strategy in config.strategies:
+        if not strategy.stackable:
+            name = type(strategy).__module__.rpartition(".")[2]
+            return f"strategy={name} decides by the run's own losses what comes next"
+    if choose_precision(config.trainer.amp, data.device).dtype is torch.float16:
+        return "trainer.amp=fp16 scales each run's loss by its own history"
+    return None
+
+
+def _structure(entry: Entry) -> str:
+    """Everything of the config that is no number a stack can hold, and where the run stands."""
+    plain = flat(entry.config.plain)
+    numbers = {f"strategy.{key}" for s in entry.config.strategies for key in number_fields(type(s))}
+    kept = {
+        key: value
+        for key, value in plain.items()
+        if key not in NUMBERS | numbers and not key.startswith("schedule.")
+    }
+    clipped = entry.config.trainer.clip is not None
+    return json.dumps([kept, clipped, _place(entry.job)], sort_keys=True, default=str)
+
+
+def _place(job: Job) -> list[int]:
+    """The updates that a run to be continued has made; a stack goes in lockstep."""
+    last = last_checkpoint(job.directory)
+    if not job.resume or not last.exists():
+        return [0, 0]
+    progress = checkpoint.load(last).get("progress", {})
+    return [progress.get("step", 0), progress.get("encoder_updates", 0)]
+
+
+def _alike(members: list[Entry]) -> list[list[Entry]]:
+    """Members whose models differ in nothing but tensors: their strategies may have built them."""
+    kinds: list[tuple[Entry, list[Entry]]] = []
+    of_strategies: dict[tuple, list[Entry]] = {}
+    for member in members:
+        same = of_strategies.get(member.config.strategies)
+        if same is None:
+            vae = build(member.config, member.data).vae
+            same = next(
+                (
+                    group
+                    for first, group in kinds
+                    if agree(build(first.config, first.data).vae, vae)
+                ),
+                None,
+            )
+            if same is None:
+                same = []
+                kinds.append((member, same))
+            of_strategies[member.config.strategies] = same
+        same.append(member)
+    return [group for _, group in kinds]
+
+
+def _stacks(members: list[Entry]) -> list[Group]:
+    """Members of one structure, cut into stacks that fit into memory."""
+    first = members[0]
+    if len(members) == 1:
+        return [Group(members, "its modules hold other numbers than those of the runs like it")]
+    batch_size = first.config.trainer.batch_size
+    objective = build(first.config, first.data)
+    try:
+        try_stacking(objective, first.data)
+    except Exception as error:  # whatever vmap has against somebody's model
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
+        return [Group([member], f"it cannot be vmapped: {why}") for member in members]
+    fitting = largest_stack(objective, first.data, batch_size) or len(members)
+    most = min(fitting, *(m.config.sweep.max_stack or len(members) for m in members))
+    count = -(-len(members) // most)  # of about equal size
+    stacks = [members[i::count] for i in range(count)]
+    return [
+        Group(stack, "no second run fits into memory, or sweep.max_stack=1" if most == 1 else None)
+        for stack in stacks
+    ]

@@ -1,0 +1,234 @@
+"""What a comparison says, in sentences made by rules from its figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.settings import (
+    BETA,
+    LATENT_DIM,
+    STATUSES,
+    Comparison,
+    Setting,
+    names,
+)
+from vaecli.reporting.comparison.swept import number, text
+from vaecli.reporting.reading import value
+
+MANY = 4  # lines or rankings beyond which a sentence would be a list
+_CRITICAL = ("prediction", "critical_beta")
+# A rate worth speaking of, nats, of which less than this share is information.
+PAID_NATS, INFORMED_SHARE, INFORMED_NATS = 0.5, 0.1, 1.0
+
+
+def introduction(comparison: Comparison) -> str:
+    """What was swept, and how many runs ended how."""
+    runs = len(comparison.runs)
+    words = "One run" if runs == 1 else f"{runs} runs"
+    if comparison.keys:
+        swept = [f"{key} ({_options(comparison, key)})" for key in comparison.keys]
+        words += f" over {_listed(swept)}"
+    elif runs > 1:
+        words += " of one setting"
+    seeds = {text(run.seed) for run in comparison.runs if run.seed is not None}
+    if comparison.repeated and len(seeds) > 1:
+        words += f", with {len(seeds)} seeds"
+    ends = Counter(run.state for run in comparison.runs)
+    done = ends.pop("done", 0)
+    if not ends:
+        ended = "It finished" if runs == 1 else f"All {runs} finished"
+    else:
+        ended = f"{done} finished" if done else "None finished"
+        ended += "".join(f", {count} {_state(state)}" for state, count in sorted(ends.items()))
+    found = Counter(run.status for run in comparison.done)
+    statuses = [f"{found[s]} {s}" for s in STATUSES if s in found]
+    if statuses and runs > 1:
+        ended += f"; their diagnoses: {_listed(statuses)}"
+    elif statuses:
+        ended += f"; its diagnosis: {found.most_common(1)[0][0]}"
+    return f"{words}. {ended}."
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """The sentences that the figures allow, the most telling first."""
+    found = [*_collapse(comparison), *_informed(comparison), *_best(comparison)]
+    return [*found, *_capacity(comparison), *_repeats(comparison)]
+
+
+def _collapse(comparison: Comparison) -> Iterator[str]:
+    """From which beta on no dimension is active."""
+    if len(comparison.options(BETA) if BETA in comparison.keys else []) < 2:
+        return
+    lines = comparison.lines(BETA, least=2)
+    by_end: dict[str, list[str]] = {}
+    for label, settings in lines:
+        by_end.setdefault(_end(settings), []).append(label)
+    for end, labels in list(by_end.items())[:MANY]:
+        everywhere = len(by_end) == 1 or not any(labels)
+        where = "" if everywhere else f" with {_listed(labels[:MANY])}"
+        more = len(labels) - MANY
+        where += f" and {more} more settings" if where and more > 0 else ""
+        if end:
+            yield f"{end}{where}.{_theory(comparison) if everywhere else ''}"
+    if len(by_end) > 1:
+        theory = _theory(comparison)
+        if theory:
+            yield theory.strip()
+
+
+def _end(settings: list[Setting]) -> str:
+    """How active dimensions end along beta, for settings that differ in beta alone."""
+    known = [(number(s.values[BETA]), s.mean("active_dimensions")) for s in settings]
+    known = sorted((b, active) for b, active in known if b is not None and active is not None)
+    if len(known) < 2:
+        return ""
+    if known[-1][1] > 0:
+        low = min(active for _, active in known)
+        some = " in every run" if low >= 1 else ""
+        highest = f"Up to beta {known[-1][0]:g}, the highest that finished"
+        return f"{highest}, some dimension is active{some}"
+    dead = [b for place, (b, _) in enumerate(known) if not any(a for _, a in known[place:])]
+    if len(dead) == len(known):
+        return f"No dimension is active at any beta that was tried, {dead[0]:g} and above"
+    before = max(b for b, active in known if active)
+    return f"Active dimensions fall to 0 between beta {before:g} and {dead[0]:g}"
+
+
+def _theory(comparison: Comparison) -> str:
+    critical = critical_betas(comparison.done)
+    if len(critical) != 1:
+        return ""
+    silent = [r for r in comparison.done if value(r.diagnosis, *_CRITICAL) is None]
+    some = f" ({len(silent)} runs have no prediction)" if silent else ""
+    where = f"{critical[0]:.3g}{some}"
+    return f" Theory puts the critical beta, from which collapse is stable, at {where}."
+
+
+def critical_betas(runs: tuple[Run, ...] | list[Run]) -> list[float]:
+    """The different critical betas that the runs' predictions name, ascending."""
+    found = (value(run.diagnosis, *_CRITICAL) for run in runs)
+    return sorted({float(f"{critical:.4g}") for critical in found if critical is not None})
+
+
+def _informed(comparison: Comparison) -> Iterator[str]:
+    """Settings whose rate buys nothing."""
+    idle = []
+    for setting in comparison.settings:
+        rate, information = setting.mean("rate"), setting.mean("mutual_information")
+        if rate is None or information is None:
+            continue
+        # The second bound: information cannot be seen above log N, however high the rate.
+        if rate > PAID_NATS and information < min(INFORMED_SHARE * rate, INFORMED_NATS):
+            idle.append((setting, rate, information))
+    if idle:
+        called = names(list(comparison.settings))
+        words = dict(zip(map(id, comparison.settings), called, strict=True))
+        named = [
+            f"{words[id(s)] or 'the runs'} (rate {rate:.2f}, mutual information {found:z.2f} nats)"
+            for s, rate, found in idle[:MANY]
+        ]
+        more = f" and {len(idle) - MANY} more settings" if len(idle) > MANY else ""
+        yield (
+            f"Rate without information: {_listed(named)}{more}. The code is paid for and says next "
+            "to nothing about x; active dimensions alone would hide that."
+        )
+
+
+def _best(comparison: Comparison) -> Iterator[str]:
+    """The lowest validation loss, wherever losses can be compared."""
+    rankings = comparison.rankings()
+    if len(rankings) > 2:
+        yield from _winners(rankings)
+        return
+    for where, ranked in rankings:
+        one, other = (s.figure("validation_loss") for s in ranked[:2])
+        if one is None or other is None:
+            continue
+        best, second = names(ranked)[:2]
+        words = f"At {where}, the" if where else "The"
+        words += f" lowest validation loss is that of {best} ({one.mean:.2f}, next {second} with "
+        words += f"{other.mean:.2f})"
+        spreads = [s.deviation for s in (one, other) if s.deviation is not None]
+        if spreads and other.mean - one.mean < max(spreads):
+            words += "; the lead is within the spread over seeds"
+        elif not spreads:
+            words += "; of one run each, so how much of the lead is chance cannot be said"
+        yield f"{words}."
+
+
+def _winners(rankings: list[tuple[str, list[Setting]]]) -> Iterator[str]:
+    every = [setting for _, ranked in rankings for setting in ranked]
+    best = dict(zip(map(id, every), names(every, without=(BETA,)), strict=True))
+    won: dict[str, list[str]] = {}
+    for where, ranked in rankings:
+        won.setdefault(best[id(ranked[0])], []).append(where)
+    shown = [f"{label} (at {_listed(places[:MANY])})" for label, places in won.items()]
+    more = f", and {len(shown) - MANY} more" if len(shown) > MANY else ""
+    single = [len(ranked[0].done) == 1 for _, ranked in rankings]
+    which = "Of one run each" if all(single) else "Some are of one run"
+    chance = f" {which}, so how much of a lead is chance cannot be said." if any(single) else ""
+    yield f"Lowest validation loss: {_listed(shown[:MANY])}{more}.{chance}"
+
+
+def _capacity(comparison: Comparison) -> Iterator[str]:
+    """Whether offering more dimensions puts more to use."""
+    if LATENT_DIM not in comparison.keys:
+        return
+    for label, settings in comparison.lines(LATENT_DIM, least=2)[:MANY]:
+        pairs = [(number(s.values[LATENT_DIM]), s.mean("active_dimensions")) for s in settings]
+        pairs = sorted((z, a) for z, a in pairs if z is not None and a is not None)
+        if len(pairs) < 2:
+            continue
+        used = _listed([f"{active:.3g} of {z:g}" for z, active in pairs])
+        where = f" with {label}" if label else ""
+        yield f"Active of the dimensions that were offered{where}: {used}."
+
+
+def _repeats(comparison: Comparison) -> Iterator[str]:
+    twice = 0
+    for setting in comparison.settings:
+        seeds = [text(run.seed) for run in setting.runs if run.seed is not None]
+        twice += len(seeds) - len(set(seeds))
+    if twice:
+        plural = "s repeat" if twice > 1 else " repeats"
+        yield (
+            f"{twice} run{plural} setting and seed of another one: of these the spread is not one "
+            "over seeds."
+        )
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """What keeps figures of these runs from being compared."""
+    found = []
+    for key, words in (
+        ("diagnosis.split", "on different splits"),
+        ("diagnosis.checkpoint", "of different weights (best and last)"),
+        ("diagnosis.threshold", "with different thresholds of an active dimension"),
+        ("diagnosis.samples", "on different numbers of examples"),
+    ):
+        values = {text(r.config[key]) for r in comparison.done if r.config and key in r.config}
+        if len(values) > 1:
+            found.append(f"The runs were diagnosed {words}: {key} is {_listed(sorted(values))}.")
+    if len(comparison.comparable()) > 1:
+        found.append(
+            "Different data, or different densities of pixels: rate and active dimensions can be "
+            "compared, but distortion, ELBO, NLL and validation loss only within one of them."
+        )
+    return found
+
+
+def _options(comparison: Comparison, key: str) -> str:
+    options = [text(option) for option in comparison.options(key)]
+    if len(options) > 12:
+        return f"{len(options)} values from {options[0]} to {options[-1]}"
+    return ", ".join(options)
+
+
+def _state(state: str) -> str:
+    return "still running or killed" if state == "running" else state
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,94 @@
+"""A comparison as a booktabs tabular for a paper."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from vaecli.reporting.comparison.columns import counted, present, shown_spread, why
+from vaecli.reporting.comparison.settings import Comparison
+from vaecli.reporting.comparison.swept import text
+from vaecli.reporting.comparison.tables import runs_of
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\`{}",
+    # At the start of a row they would be an argument of the \\ before it.
+    "[": "{[}",
+    "*": "{*}",
+    "-": "-{}",  # no ligatures: -- is two
+    "±": r"$\pm$",
+    "–": "--",
+    "…": r"\ldots{}",
+    "×": r"$\times$",
+}
+_NEEDS = r"% needs \usepackage{booktabs}"
+# Letters beyond ASCII that LaTeX's default encoding can set: these, and ASCII ones with an accent
+# (grave, acute, circumflex, tilde, macron, breve, dot, diaeresis, ring, double acute, caron,
+# cedilla).
+_LETTERS = "ßæÆøØœŒłŁ"
+_ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
+# Of little use in a paper.
+_LEFT_OUT = ("collapsed_at_step", "gain_over_no_code")
+
+
+def comparison_latex(comparison: Comparison) -> str:
+    """The table of settings; runs that did not finish are in comments below, with their reasons."""
+    columns = [c for c in present(comparison) if c.key not in _LEFT_OUT]
+    head = [*map(escaped_latex, comparison.keys), "Runs", "Status"]
+    head += [escaped_latex(column.name) for column in columns]
+    rows = []
+    for setting in comparison.settings:
+        of = len(setting.done)
+        cells = ["–" if v is None else text(v) for v in setting.values.values()]
+        cells += [runs_of(setting), counted(setting)]
+        cells = [escaped_latex(cell) for cell in cells]
+        for column in columns:
+            found = shown_spread(setting.figure(column.key), column, of=of, missing="–")
+            cells.append(_number(found))
+        rows.append(cells)
+    spec = "l" * len(comparison.keys) + "rl" + "r" * len(columns)
+    lines = [_NEEDS, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", _row(head), r"\midrule"]
+    lines += [_row(cells) for cells in rows]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    for run in comparison.unfinished:
+        lines.append(f"% did not finish: {' '.join(f'{run.name}: {why(run)}'.split())}")
+    return "\n".join(lines) + "\n"
+
+
+def escaped_latex(words: str) -> str:
+    """Text that LaTeX sets as it is written; signs beyond Latin become their code point."""
+    return "".join(_escaped(c) for c in " ".join(words.split()))
+
+
+def _escaped(character: str) -> str:
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    if character.isascii():
+        return character if character.isprintable() else "?"
+    letter, *accents = unicodedata.normalize("NFD", character)
+    accented = letter.isascii() and len(accents) == 1 and accents[0] in _ACCENTS
+    if character in _LETTERS or (accented and ord(character) < 0x180):
+        return character
+    return f"U+{ord(character):04X}"
+
+
+def _number(words: str) -> str:
+    """A figure with a true minus sign."""
+    return words if words == "" else escaped_latex(words).replace("-{}", "$-$")
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -1,0 +1,223 @@
+"""Runs as a comparison sees them: read from their directories, however damaged these are."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vaecli.reporting.reading import value
+from vaecli.rundir import SUMMARY
+
+DONE = "done"
+UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read
+# What vae-train writes beside the summary: a directory that has one of them is its own.
+_SIBLINGS = ("config.resolved.yaml", "overrides.yaml", "environment.json", "metrics.jsonl")
+# Figure -> where it lies in diagnosis.json, for a run whose summary lacks it.
+_ELSEWHERE = {
+    "mutual_information": ("information", "mutual_information"),
+    "shuffle_rise": ("latent_use", "shuffled"),
+    "log_px": ("likelihood", "importance_weighted"),
+    "gain_over_no_code": ("baseline", "gain"),
+}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. What could not be read is empty; `reason` then says so."""
+
+    directory: Path
+    name: str  # its directory seen from that of the comparison, with slashes
+    summary: dict[str, Any]
+    overrides: dict[str, Any]  # as typed: key -> value, without a sweep's or Hydra's signs
+    config: dict[str, Any] | None = field(repr=False)  # resolved and flat: dotted key -> value
+
+    @property
+    def state(self) -> str:
+        """`run_state` of the summary: done, diverged, failed, ..., or UNREADABLE."""
+        return str(self.summary.get("run_state") or UNREADABLE)
+
+    @property
+    def done(self) -> bool:
+        """Whether its figures are those of a finished run."""
+        return self.state == DONE
+
+    @property
+    def reason(self) -> str:
+        """Why it did not finish, on one line; may be empty."""
+        return " ".join(str(self.summary.get("reason") or "").split())
+
+    @property
+    def status(self) -> str:
+        """Status of its diagnosis; of a run that did not finish, its state."""
+        found = self.summary.get("status") or self.diagnosis.get("status")
+        return str(found or "not diagnosed") if self.done else self.state
+
+    @cached_property
+    def seed(self) -> Any:
+        """Its seed; None if that is not known."""
+        return (self.config or self.overrides).get("seed")
+
+    @cached_property
+    def split(self) -> str | None:
+        """The split its figures were measured on."""
+        asked = (self.config or {}).get("diagnosis.split")
+        found = self.diagnosis.get("split") or asked
+        return None if found is None else str(found)
+
+    @cached_property
+    def diagnosis(self) -> dict[str, Any]:
+        """diagnosis.json; empty if it cannot be read."""
+        found = _json(self.directory / "diagnosis.json")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def kl_per_dim(self) -> list[float]:
+        """KL of each dimension at the end, nats; [] unless all are known."""
+        found = self.diagnosis.get("kl_per_dim")
+        if not isinstance(found, list):
+            return []
+        sound = all(isinstance(kl, int | float) and math.isfinite(kl) for kl in found)
+        return [float(kl) for kl in found] if sound else []
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Rows of metrics.jsonl; those that cannot be read are left out. Read at every call."""
+        try:
+            text = (self.directory / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        rows = (_parsed(line) for line in text.splitlines())
+        return [row for row in rows if isinstance(row, dict)]
+
+    def figure(self, key: str) -> float | None:
+        """A figure of the summary, or of the diagnosis; None if it is unknown or not finite.
+
+        `nll` is -log p(x) of the importance-weighted bound, nats.
+        """
+        if key == "nll":
+            found = self.figure("log_px")
+            return None if found is None else -found
+        found = None if self.summary.get(key) is True else value(self.summary, key)
+        if found is None and self.done and key in (*_ELSEWHERE, *_FLAT):
+            found = value(self.diagnosis, *_ELSEWHERE.get(key, (key,)))
+        return found
+
+
+_FLAT = ("active_dimensions", "total_dimensions", "active_units", "rate", "distortion", "elbo")
+
+
+def find_runs(directory: Path) -> Iterator[Path]:
+    """Run directories at `directory` or below it, in order of their names.
+
+    A run is not searched for other runs. Raises OSError if `directory` cannot be listed.
+    """
+    if is_run(directory):
+        yield directory
+        return
+    # Numbers in names count as numbers: run 10 of a sweep comes after run 9.
+    inside = [Path(entry.path) for entry in os.scandir(directory) if entry.is_dir()]
+    for path in sorted(inside, key=lambda p: natural(p.name)):
+        try:
+            yield from find_runs(path)
+        except OSError:  # a directory that is closed to us hides its runs, not the others
+            continue
+
+
+def read_run(directory: Path, name: str) -> Run:
+    """The run at `directory`, as far as it can be read; never raises for what it finds there."""
+    summary = _json(directory / SUMMARY)
+    if not isinstance(summary, dict):
+        summary = {"run_state": UNREADABLE, "reason": f"{SUMMARY} is missing or damaged"}
+    typed = summary.get("overrides")
+    if not isinstance(typed, list):
+        typed = _yaml(directory / "overrides.yaml")
+    config = _yaml(directory / "config.resolved.yaml")
+    return Run(
+        directory,
+        name,
+        summary,
+        _overrides(typed if isinstance(typed, list) else []),
+        flat(config) if isinstance(config, dict) and config else None,
+    )
+
+
+def flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping with dotted keys; lists stay values."""
+    found: dict[str, Any] = {}
+    for key, item in tree.items():
+        if isinstance(item, dict):
+            found |= flat(item, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = item
+    return found
+
+
+def natural(text: str) -> tuple:
+    """A key that sorts "9_x" before "10_x"."""
+    parts: list[tuple[int, Any]] = []
+    digits = ""
+    for character in f"{text}\0":
+        if character.isascii() and character.isdigit():
+            digits += character
+            continue
+        if digits:
+            parts.append((0, int(digits)))
+            digits = ""
+        parts.append((1, character))
+    return tuple(parts)
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory is one that vae-train claimed, whatever is left of it."""
+    file = directory / SUMMARY
+    if not file.is_file():
+        return False
+    summary = _json(file)
+    if isinstance(summary, dict):
+        return "run_state" in summary
+    try:  # cut off while it was written, or someone else's
+        return file.stat().st_size == 0 or any((directory / s).exists() for s in _SIBLINGS)
+    except OSError:
+        return False
+
+
+def _overrides(typed: list[Any]) -> dict[str, Any]:
+    found = {}
+    for item in typed:
+        key, sign, text = str(item).lstrip("+-").partition("=")
+        if sign:
+            try:
+                found[key] = yaml.load(text, _LOADER)
+            except (yaml.YAMLError, ValueError):
+                found[key] = text
+    return found
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=lambda _: math.nan)
+    except (ValueError, RecursionError):
+        return None

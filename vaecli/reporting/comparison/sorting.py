@@ -1,0 +1,53 @@
+"""A comparison in another order."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from vaecli.errors import require
+from vaecli.reporting.comparison.columns import KNOWN
+from vaecli.reporting.comparison.settings import Comparison
+from vaecli.reporting.comparison.swept import order
+
+
+def sorted_by(comparison: Comparison, key: str) -> Comparison:
+    """Settings and runs ordered by a swept key, a figure or the seed; `-key`: falling.
+
+    What has no such figure comes last. Raises UsageError for a key that is none of these.
+    """
+    name = key.removeprefix("-")
+    known = [*comparison.keys, *KNOWN, "seed"]
+    require(
+        name in known, "--sort", key, "is no swept key and no figure", f"try {', '.join(known)}"
+    )
+    falling = key.startswith("-")
+    values = {id(run): v for run, v in zip(comparison.runs, comparison.values, strict=True)}
+
+    def of_run(run: Any) -> Any:
+        if name == "seed":
+            return run.seed
+        return values[id(run)][name] if name in comparison.keys else run.figure(name)
+
+    def of_setting(setting: Any) -> Any:
+        if name == "seed":
+            return None  # runs are sorted by it, settings have several
+        return setting.values[name] if name in comparison.keys else setting.mean(name)
+
+    runs = _ordered(list(comparison.runs), of_run, falling=falling)
+    settings = [
+        dataclasses.replace(s, runs=tuple(_ordered(list(s.runs), of_run, falling=falling)))
+        for s in _ordered(list(comparison.settings), of_setting, falling=falling)
+    ]
+    return dataclasses.replace(
+        comparison,
+        runs=tuple(runs),
+        settings=tuple(settings),
+        values=tuple(values[id(run)] for run in runs),
+    )
+
+
+def _ordered(items: list, value_of: Any, *, falling: bool) -> list:
+    known = [item for item in items if value_of(item) is not None]
+    unknown = [item for item in items if value_of(item) is None]
+    return sorted(known, key=lambda item: order(value_of(item)), reverse=falling) + unknown

@@ -1,0 +1,216 @@
+"""A comparison as text: a table for the console, comparison.csv, comparison.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+from vaecli.reporting.comparison.columns import (
+    COLUMNS,
+    UNIT,
+    Column,
+    counted,
+    only,
+    present,
+    shown,
+    shown_spread,
+    why,
+)
+from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.settings import Comparison, Setting
+from vaecli.reporting.comparison.swept import text
+
+WIDTH = 120  # of the console's table
+LONGEST = 28  # of a cell there
+LONGEST_REASON = 300  # of a line about a run that did not finish; files have it whole
+# Left out on a console if they say the same of every run.
+_CONSTANT = ("total_dimensions", "collapsed_at_step", "encoder_updates", "decoder_updates")
+# Left out in this order while a table is too wide.
+_LAST = (
+    "gain_over_no_code", "collapsed_at_step", "seconds", "elbo", "decoder_updates",
+    "encoder_updates", "shuffle_rise", "nll", "active_units", "total_dimensions",
+)  # fmt: skip
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """One row a run: what was swept, seed, how it ended, every figure in full, its directory."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    figures = [column.key for column in COLUMNS]
+    figures.insert(figures.index("nll"), "log_px")
+    head = ["seed", "run_state", "status", *figures, "stacked", "reason", "directory"]
+    writer.writerow([*comparison.keys, *head])
+    for run, values in zip(comparison.runs, comparison.values, strict=True):
+        status = run.status if run.done else run.summary.get("status") or ""
+        writer.writerow(
+            [_given(values[key]) for key in comparison.keys]
+            + [_given(run.seed), run.state, status]
+            + [_exact(run.figure(figure)) for figure in (*figures, "stacked")]
+            + [run.reason, run.name]
+        )
+    return out.getvalue()
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """For a console: a row a setting if seeds were swept, else a row a run; then what failed."""
+    columns = [c for c in present(comparison) if not _says_nothing(comparison, c)]
+    left_out: list[str] = []
+    lines = _console(comparison, columns)
+    for key in _LAST:
+        if max(map(len, lines)) <= WIDTH:
+            break
+        if any(c.key == key for c in columns):
+            left_out += [c.short for c in columns if c.key == key]
+            columns = [c for c in columns if c.key != key]
+            lines = _console(comparison, columns)
+    lines.insert(1, "-" * max(map(len, lines)))
+    if left_out:
+        lines.append(f"For want of room without: {', '.join(left_out)}.")
+    alike = [(c, only(comparison, c.key)) for c in COLUMNS if c.key in _CONSTANT[2:]]
+    alike = [f"{n:g} {c.name.lower()}" for c, n in alike if n is not None]
+    if alike and len(comparison.done) > 1:
+        lines.append(f"Every run that finished made {' and '.join(alike)}.")
+    if comparison.repeated:
+        lines.append("Mean ± standard deviation over the runs of a setting that finished.")
+    if comparison.unfinished:
+        lines += ["", f"Did not finish ({len(comparison.unfinished)} of {len(comparison.runs)}):"]
+        lines += [_clipped(f"  {r.name}: {why(r)}", LONGEST_REASON) for r in comparison.unfinished]
+    return "\n".join(lines)
+
+
+def comparison_markdown(comparison: Comparison, title: str) -> str:
+    """The table of settings and the list of runs that did not finish, with their reasons."""
+    columns = present(comparison)
+    head = [*comparison.keys, "runs", "status", *(column.name for column in columns)]
+    aligned = [*(":--" for _ in comparison.keys), "--:", ":--", *("--:" for _ in columns)]
+    lines = [f"# {escaped_markdown(title)}", "", _row(map(escaped_markdown, head)), _row(aligned)]
+    for setting in comparison.settings:
+        lines.append(_row(map(escaped_markdown, _cells(comparison, setting, columns))))
+    lines += ["", escaped_markdown(f"{UNIT} {note(comparison)}"), ""]
+    if comparison.unfinished:
+        lines += ["## Did not finish", ""]
+        for run in comparison.unfinished:
+            lines.append(f"- {escaped_markdown(run.name)}: {escaped_markdown(why(run))}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def note(comparison: Comparison) -> str:
+    """Over which runs the figures of a table of settings are."""
+    words = "Of a setting that was run several times: mean ± sample standard deviation. "
+    ended = "Figures are over the runs that finished" if comparison.unfinished else ""
+    ended += ", whose number stands beside that of all." if comparison.unfinished else ""
+    return ((words if comparison.repeated else "") + ended).strip()
+
+
+def runs_of(setting: Setting) -> str:
+    """How many runs a setting has, and how many of them its figures are over."""
+    done, runs = len(setting.done), len(setting.runs)
+    return str(runs) if done == runs else f"{done} of {runs}"
+
+
+def escaped_markdown(words: object) -> str:
+    """Text for a cell of a table or a line: nothing in it is markup, and it stays on its line."""
+    line = " ".join(str(words).split())
+    line = re.sub(r"([\\`*\[\]|~$#])", r"\\\1", line)
+    line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", line)  # within a word it is a letter
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _cells(comparison: Comparison, setting: Setting, columns: list[Column]) -> list[str]:
+    figures = [
+        shown_spread(setting.figure(c.key), c, of=len(setting.done), missing="–") for c in columns
+    ]
+    return [*_values(comparison, setting.values), runs_of(setting), counted(setting), *figures]
+
+
+def _values(comparison: Comparison, values: dict[str, Any]) -> list[str]:
+    return ["–" if values[k] is None else text(values[k]) for k in comparison.keys]
+
+
+def _row(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# ---------------------------------------------------------------------- console
+
+
+def _console(comparison: Comparison, columns: list[Column]) -> list[str]:
+    keys, total = list(comparison.keys), only(comparison, "total_dimensions")
+    named = {c.key: c.short for c in columns}
+    if total is not None and "total_dimensions" not in named:
+        named["active_dimensions"] = f"active/{total:g}"
+    if comparison.repeated:
+        head = [*keys, "n", "status"]
+        rows = [_console_setting(comparison, setting, columns) for setting in comparison.settings]
+    else:
+        seeds = len({text(run.seed) for run in comparison.runs}) > 1
+        head = [*keys, *(["seed"] if seeds else []), "status"]
+        rows = [
+            _console_run(comparison, run, values, columns, seeds=seeds)
+            for run, values in zip(comparison.runs, comparison.values, strict=True)
+        ]
+    if not keys:  # nothing was swept: runs are told apart by their names
+        head.insert(0, "run")
+        several = [[run.name for run in s.runs] for s in comparison.settings]
+        names = several if comparison.repeated else [[run.name] for run in comparison.runs]
+        rows = [[", ".join(n), *row] for n, row in zip(names, rows, strict=True)]
+    words = len(head)
+    table = [[*head, *(named.get(c.key, c.short) for c in columns)], *rows]
+    table = [[_clipped(cell) for cell in row] for row in table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place < words else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def _console_setting(comparison: Comparison, setting: Setting, columns: list[Column]) -> list[str]:
+    of = len(setting.done)
+    found = [(setting.figure(c.key), c) for c in columns]
+    # A spread of the time says more of the machine than of the setting.
+    found = [(f and f._replace(deviation=None) if c.key == "seconds" else f, c) for f, c in found]
+    figures = [shown_spread(f, c, of=of, missing="-", sign="±") for f, c in found]
+    values = _values(comparison, setting.values)
+    return [*values, runs_of(setting), counted(setting, brief=True), *figures]
+
+
+def _console_run(
+    comparison: Comparison, run: Run, values: dict[str, Any], columns: list[Column], *, seeds: bool
+) -> list[str]:
+    seed = [_given(run.seed)] if seeds else []
+    figures = [shown(run.figure(c.key) if run.done else None, c, missing="-") for c in columns]
+    return [*_values(comparison, values), *seed, run.status, *figures]
+
+
+def _says_nothing(comparison: Comparison, column: Column) -> bool:
+    if column.key == "decoder_updates":  # as many as of the encoder, unless a strategy makes more
+        pairs = [(r.figure("encoder_updates"), r.figure(column.key)) for r in comparison.done]
+        if all(one == other for one, other in pairs):
+            return True
+    return column.key in _CONSTANT and only(comparison, column.key) is not None
+
+
+def _clipped(words: str, longest: int = LONGEST) -> str:
+    words = _printable(words)
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+
+
+def _printable(words: str) -> str:
+    # A reason is whatever an exception said; it must not steer the terminal.
+    return "".join(c if c.isprintable() else "?" for c in words)
+
+
+def _given(value: Any) -> str:
+    return "" if value is None else text(value)
+
+
+def _exact(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

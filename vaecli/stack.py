@@ -1,0 +1,149 @@
+"""Runs that are trained as one, from their configs to their reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import traceback
+from pathlib import Path
+
+import torch
+
+from vaecli.errors import UsageError
+from vaecli.plan import Entry
+from vaecli.reporting.console import StackBar, say, start_lines
+from vaecli.run import DONE, FAILED, Run, run
+from vaecli.training.fit import Fit
+from vaecli.training.signals import Interrupted, StopRequests
+from vaecli.training.stacked import Stack
+
+Codes = dict[Path, int]  # run directory -> exit code
+
+SHARED_FACTS = ("Data", "Model", "Parameters", "Training", "Device")  # of all runs of a stack
+
+
+def run_alone(entry: Entry) -> Codes:
+    """One run of a sweep by itself. What refuses it is told and is its failure, not the sweep's."""
+    try:
+        return {entry.job.directory: run(*entry)}
+    except UsageError as refused:
+        say(f"{entry.job.directory.name}: {refused}")
+        return {entry.job.directory: FAILED}
+    finally:
+        free_memory()
+
+
+def run_stack(entries: list[Entry]) -> Codes:
+    """Train the entries together, then diagnose each.
+
+    A run that diverges or fails leaves the stack. If an update of all fails, for want of memory or
+    by one run's doing, the stack is cut in two, and each half goes on from its checkpoints.
+    """
+    if len(entries) == 1:
+        return run_alone(entries[0])
+    bar = StackBar()
+    members = _opened(entries, bar)
+    try:
+        with StopRequests() as stop:
+            broken = _train(members, bar, stop)
+            if broken is None:
+                _report(members, stop)
+    finally:
+        bar.close()
+        for member in members:
+            member.close()
+    codes = dict.fromkeys((entry.job.directory for entry in entries), FAILED)
+    codes |= {m.job.directory: m.code for m in members if m.code is not None}
+    again = [_resumed(m) for m in members if m.code is None]
+    members.clear()
+    free_memory()
+    if again:
+        say(f"The stack of {len(again)} runs failed and is cut in two ({broken})")
+        middle = -(-len(again) // 2)
+        for half in (again[:middle], again[middle:]):
+            if half:
+                codes |= run_stack(half)
+    return codes
+
+
+def free_memory() -> None:
+    """Give back what the runs before held: the next ones need it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _opened(entries: list[Entry], bar: StackBar) -> list[Run]:
+    """The runs whose directories could be opened, begun."""
+    members: list[Run] = []
+    for entry in entries:
+        try:
+            members.append(Run(*entry, bar=bar))
+            with members[-1].guard():
+                members[-1].begin()
+        except UsageError as refused:
+            say(f"{entry.job.directory.name}: {refused}")
+            if members and members[-1].job is entry.job:
+                members.pop().close()
+    return members
+
+
+def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
+    """Train those that are sound; returns what broke the stack, if anything did."""
+    by_fit = {member.fit: member for member in members if member.code is None}
+    fits = list(by_fit)
+    if not fits:
+        return None
+
+    def ended(fit: Fit, error: Exception) -> None:
+        member = by_fit[fit]
+        with member.guard():
+            raise error
+        bar.left()
+        state = member.summary()
+        say(f"{member.directory.path.name}: {state['run_state']}, {state['reason']}")
+
+    for line in start_lines(
+        {k: v for k, v in by_fit[fits[0]].facts().items() if k in SHARED_FACTS}
+    ):
+        say(line)
+    bar.start(fits[0].steps, fits[0].step, len(fits))
+    try:
+        stack = Stack(fits, ended)
+        stack.run(stop)
+    except (Interrupted, KeyboardInterrupt) as interrupted:
+        for member in by_fit.values():
+            if member.code is None:
+                with member.guard():
+                    raise interrupted
+        return None
+    except Exception as error:
+        # The frames keep the stack's tensors alive, and its halves need the memory.
+        traceback.clear_frames(error.__traceback__)
+        return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    for fit in stack.fits:
+        by_fit[fit].trained(stacked=len(fits))
+    return None
+
+
+def _report(members: list[Run], stop: StopRequests) -> None:
+    for member in members:
+        if member.code is not None:
+            continue
+        with member.guard():
+            stop.raise_if_received()
+            member.report()
+        figures = member.summary()
+        if member.code == DONE:
+            outcome = (
+                f"{figures['status']}, {figures['active_dimensions']} of "
+                f"{figures['total_dimensions']} active, ELBO {figures['elbo']:.2f}, "
+                f"rate {figures['rate']:.2f}"
+            )
+        else:
+            outcome = f"{figures['run_state']}, {figures['reason']}"
+        say(f"{member.directory.path.name}: {outcome}")
+
+
+def _resumed(member: Run) -> Entry:
+    return Entry(dataclasses.replace(member.job, resume=True), member.config, member.data)

@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint acceptance benchmark tables clean
+.PHONY: demo test test-all lint acceptance studies benchmark tables clean
 
 demo: $(INSTALLED)
 	$(BIN)/vae-train -m schedule.beta=1,2,4
 	@echo
-	@echo "Open the report.html of each run above: beta = 1 keeps its code, beta = 4 has collapsed."
+	@echo "Open the comparison.html above, and from there each run's report: beta = 1 keeps its code,"
+	@echo "beta = 4 has collapsed."
 	@echo "Next: $(BIN)/vae-train schedule.beta=4 strategy=free_bits"
 
 test: $(INSTALLED)
@@ -27,6 +28,18 @@ acceptance: $(INSTALLED)
 	$(BIN)/python benchmarks/acceptance.py --data $(DATA)
 	$(BIN)/python benchmarks/ppca.py --data $(DATA)
 	$(BIN)/python benchmarks/diagnosis.py --data $(DATA)
+	$(BIN)/python benchmarks/sweep.py --data $(DATA)
+
+# The studies on the real MNIST, each ending in its comparison.html: about an hour on two cores.
+STUDY = $(BIN)/vae-train data.root=$(DATA) hydra.sweep.dir=outputs/studies
+studies: $(INSTALLED)
+	$(STUDY)/phase_diagram experiment=phase_diagram
+	$(STUDY)/phase_diagram_linear experiment=phase_diagram model=linear decoder=medium
+	$(BIN)/vae-compare outputs/studies/phase_diagram outputs/studies/phase_diagram_linear \
+	  --out outputs/studies/phase_diagram_all
+	$(STUDY)/compare_strategies experiment=compare_strategies
+	$(STUDY)/compare_strategies_equal_time experiment=compare_strategies_equal_time
+	$(STUDY)/critical_beta experiment=critical_beta
 
 # The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.
 tables: $(INSTALLED)

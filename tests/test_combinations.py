@@ -69,11 +69,11 @@ def test_strategies_with_disjoint_slots_combine(train, smoke):
     assert "strategy free_bits+encoder_steps" in ran.out
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.parametrize("experiment", sorted({*options("experiment")} - {"critical_beta"}))
 def test_every_experiment_runs_on_the_embedded_digits(experiment, train, tmp_path):
-    ran = train(
+    ran = train(  # critical_beta, whose length follows from what it finds, is in test_critical
         f"experiment={experiment}", "data=digits", "trainer.max_steps=1", "diagnosis.samples=50",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
+        "seed=0", f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
     )  # fmt: skip
     assert ran.code == 0
     assert (tmp_path / "sweep" / "comparison.csv").exists()

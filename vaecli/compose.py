@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaecli.errors import UsageError
@@ -42,10 +42,14 @@ def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> N
     sweeper (see `basic`) it need only remember the job; its result goes to the sweeper.
     Raises one of REFUSALS for what does not compose.
     """
+    seen: set[tuple[str, ...]] = set()
 
     def collect(composed: DictConfig) -> float | None:
-        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        overrides = _effective(HydraConfig.get().overrides.task)
         text = OmegaConf.to_yaml(composed)
+        if basic() and tuple(overrides) in seen:
+            return None
+        seen.add(tuple(overrides))
         return take(Composed(overrides, text, *_directories(arguments, overrides)))
 
     before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
@@ -111,6 +115,15 @@ def _directories(arguments: list[str], overrides: list[str]) -> tuple[Path, Path
     swept = [o for o in overrides if key_of(o) not in fixed]
     name = f"{config.job.num}_{','.join(swept)}".rstrip("_").replace("/", "-")
     return directory / name[:LONGEST_NAME], directory
+
+
+def _effective(overrides: ListConfig) -> list[str]:
+    """The last override of each key: one that is typed beats one that an experiment sweeps.
+
+    Hydra makes a job for each of the experiment's values all the same; they then come out equal.
+    """
+    written = OmegaConf.to_container(overrides, resolve=False)
+    return list({key_of(override): override for override in written}.values())
 
 
 def _sweeps(override: str) -> bool:

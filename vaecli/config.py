@@ -39,9 +39,26 @@ class SweepConfig:
 
     stack: Stacking = Stacking.auto
     max_stack: int | None = None
+    bisect: float | None = None
+    bisect_low: float = 0.1
+    bisect_high: float = 100.0
 
     def validate(self) -> None:
-        """Raise UsageError for a stack of no runs."""
+        """Raise UsageError for a stack of no runs, or a search that cannot end."""
+        require(
+            self.bisect is None or 0.001 <= self.bisect <= 1,
+            "sweep.bisect",
+            self.bisect,
+            "is the ratio to which the boundary is to be known: from 0.001 to 1",
+            "0.05 finds it to 5 %; null searches for nothing",
+        )
+        require(
+            0 < self.bisect_low < self.bisect_high,
+            "sweep.bisect_low",
+            self.bisect_low,
+            f"must lie between 0 and sweep.bisect_high ({self.bisect_high:g})",
+            "`vae-predict` says near which beta to look",
+        )
         require(
             self.max_stack is None or self.max_stack >= 1,
             "sweep.max_stack",

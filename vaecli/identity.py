@@ -11,7 +11,7 @@ from vaecli.errors import require
 # Where the run computes, and where the same data lies.
 PLACE = {"device", "data.root", "data.path", "data.download"}
 FREE = PLACE | {"trainer.checkpoint_every", "resume"}
-LONGER = {"trainer.epochs", "trainer.max_steps"}  # a continuation may be
+LONGER = {"trainer.epochs", "trainer.max_steps", "trainer.max_seconds"}  # a continuation may be
 
 
 def config_hash(plain: dict[str, Any]) -> str:

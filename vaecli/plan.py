@@ -64,6 +64,8 @@ def _own_reason(config: Config, data: Data) -> str | None:
         if not strategy.stackable:
             name = type(strategy).__module__.rpartition(".")[2]
             return f"strategy={name} decides by the run's own losses what comes next"
+    if config.trainer.max_seconds is not None:
+        return "trainer.max_seconds gives each run a time of its own"
     if choose_precision(config.trainer.amp, data.device).dtype is torch.float16:
         return "trainer.amp=fp16 scales each run's loss by its own history"
     return None

@@ -35,6 +35,7 @@ SUMMARISED = (
     "active_dimensions",
     "total_dimensions",
     "active_units",
+    "active_directions",
     "rate",
     "distortion",
     "elbo",

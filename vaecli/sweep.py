@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from vaecli.build import check
 from vaecli.config import Config, read, to_yaml
+from vaecli.critical import search, searches, sentence
 from vaecli.data.base import Data
 from vaecli.errors import UsageError
 from vaecli.identity import config_hash
@@ -30,23 +31,76 @@ def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> in
     Raises UsageError before anything runs if one of them is wrong.
     """
     prepare_process()
-    before = _runs_in(resumed.directory) if resumed and resumed.sweep else {}
-    prepared, finished = _prepare_all(jobs, before, resume=bool(resumed and not resumed.sweep))
     sweep = jobs[0].sweep
     if sweep is None:
-        return run(*prepared[0])
-    sweep.mkdir(parents=True, exist_ok=True)
-    RunDirectory(sweep).write_text(SWEEP, to_yaml(typed))
-    if finished:
-        say(f"{len(finished)} of {len(jobs)} runs are done already and are left as they are")
-    codes = _run_groups(plan(prepared), len(prepared))
-    _mark_pending([entry for entry in prepared if entry.job.directory not in codes])
-    directories = {entry.job.directory for entry in prepared} | finished
-    _compare(sweep, sorted(directories, key=_number), " ".join(typed))
-    signals = [code for code in codes.values() if code not in (DONE, FAILED, DIVERGED)]
-    if signals:
-        return signals[-1]
-    return FAILED if any(codes.values()) else DONE
+        (entry,), _ = _prepare_all(jobs, {}, resume=resumed is not None)
+        return run(*entry)
+    made = _Sweep(sweep, _runs_in(sweep) if resumed else {})
+    configs = [read(OmegaConf.create(job.composed)) for job in jobs]
+    if any(config.sweep.bisect for config in configs):
+        wanted = searches(jobs, [config.plain for config in configs])
+        made.begin(typed)
+        answers = search(wanted, made.run)
+        RunDirectory(sweep).write_json("critical_beta.json", answers)
+        made.compare(" ".join(typed))
+        for name, answer in answers.items():
+            say(sentence(name, answer))
+            if answer["reason"]:
+                made.codes[sweep] = FAILED
+    else:
+        made.prepare(jobs)
+        made.begin(typed)
+        made.run(jobs)
+        made.compare(" ".join(typed))
+    return made.code
+
+
+class _Sweep:
+    """The runs of one command, on their way from jobs to a comparison."""
+
+    def __init__(self, directory: Path, before: dict[str, list[Path]]):
+        """before: the runs that its directory holds already, by the hash of their config."""
+        self.directory, self.before = directory, before
+        self.codes: dict[Path, int] = {}
+        self.directories: set[Path] = set()  # of all runs, done before or now
+        self._loaded: dict[tuple, Data] = {}
+        self._prepared: tuple[list[Entry], dict[Path, Path]] | None = None
+
+    @property
+    def code(self) -> int:
+        """The exit code: a signal's, else whether any run failed."""
+        signals = [code for code in self.codes.values() if code not in (DONE, FAILED, DIVERGED)]
+        if signals:
+            return signals[-1]
+        return FAILED if any(self.codes.values()) else DONE
+
+    def prepare(self, jobs: list[Job]) -> None:
+        """Validate the jobs, which the next `run` is to be given. Raises UsageError."""
+        self._prepared = _prepare_all(jobs, self.before, loaded=self._loaded)
+
+    def begin(self, typed: list[str]) -> None:
+        """Record what was typed: from now on the sweep can be resumed."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        RunDirectory(self.directory).write_text(SWEEP, to_yaml(typed))
+
+    def run(self, jobs: list[Job]) -> dict[Path, Path] | None:
+        """Make the runs; where each job's lies, or None if a signal ended it."""
+        if self._prepared is None:
+            self.prepare(jobs)
+        entries, where = self._prepared
+        self._prepared = None
+        finished = len(jobs) - len(entries)
+        if finished:
+            say(f"{finished} of {len(jobs)} runs are done already and are left as they are")
+        codes = _run_groups(plan(entries), len(entries))
+        _mark_pending([entry for entry in entries if entry.job.directory not in codes])
+        self.codes |= codes
+        self.directories |= set(where.values())
+        return where if self.code in (DONE, FAILED) else None
+
+    def compare(self, title: str) -> None:
+        """Print and write the comparison of all runs."""
+        _compare(self.directory, sorted(self.directories, key=_number), title)
 
 
 def run_now(job: Job) -> float | None:
@@ -56,10 +110,10 @@ def run_now(job: Job) -> float | None:
     """
     prepare_process()
     before = _runs_in(job.sweep) if job.sweep else {}
-    prepared, finished = _prepare_all([job], before, resume=False)
+    prepared, where = _prepare_all([job], before)
     for entry in prepared:
         run(*entry)
-    directory = next(iter(finished), None) or prepared[0].job.directory
+    directory = where[job.directory]
     return RunDirectory(directory).read_json(SUMMARY).get("validation_loss")
 
 
@@ -77,26 +131,33 @@ def compare_launched(sweep: Path, title: str) -> int:
 
 
 def _prepare_all(
-    jobs: list[Job], before: dict[str, list[Path]], *, resume: bool
-) -> tuple[list[Entry], set[Path]]:
-    """The runs to be made, and the directories of those that `before` shows to be done."""
-    loaded: dict[tuple, Data] = {}
+    jobs: list[Job],
+    before: dict[str, list[Path]],
+    *,
+    resume: bool = False,
+    loaded: dict[tuple, Data] | None = None,
+) -> tuple[list[Entry], dict[Path, Path]]:
+    """The runs to be made, and where each job's run lies: `before` knows some, a few of them done.
+
+    before: runs by the hash of their config; each is given to one job. loaded: data that is there.
+    """
+    loaded = {} if loaded is None else loaded
+    known = {key: list(directories) for key, directories in before.items()}
     prepared: list[Entry] = []
-    finished: set[Path] = set()
+    where: dict[Path, Path] = {}
     for job in jobs:
         config = read(OmegaConf.create(job.composed))
-        known = before.get(config_hash(config.plain), [])
-        if known:
-            job = dataclasses.replace(job, directory=known.pop(0), resume=True)
-            if _summary(job.directory).get("run_state") == "done":
-                finished.add(job.directory)
-                continue
-        elif resume:
-            job = dataclasses.replace(job, resume=True)
+        existing = known.get(config_hash(config.plain))
+        directory = existing.pop(0) if existing else None
+        where[job.directory] = directory or job.directory
+        if directory is not None and _summary(directory).get("run_state") == "done":
+            continue
+        if directory is not None or resume:
+            job = dataclasses.replace(job, directory=where[job.directory], resume=True)
         else:
             _check_directory(job.directory)
         prepared.append(Entry(job, config, _load(config, loaded)))
-    return prepared, finished
+    return prepared, where
 
 
 def _check_directory(directory: Path) -> None:

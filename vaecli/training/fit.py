@@ -124,6 +124,12 @@ class Fit(Loop):
         """Updates since the last look at the device."""
         return len(self.meter)
 
+    @property
+    def out_of_time(self) -> bool:
+        """Whether `trainer.max_seconds` are over; the clock is read with the meter."""
+        limit = self.trainer.max_seconds
+        return limit is not None and self.meter.seconds >= limit
+
     def update(self) -> bool:
         """One optimiser step; True if the decoder moved."""
         objective, progress = self.objective, self.progress

@@ -34,7 +34,12 @@ class Loop(ABC):
     @property
     def running(self) -> bool:
         """Whether there is anything left to train."""
-        return self.step < self.steps
+        return self.step < self.steps and not self.out_of_time
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether `trainer.max_seconds` are over."""
+        return False
 
     @abstractmethod
     def update(self) -> bool:
@@ -62,7 +67,7 @@ class Loop(ABC):
             if self.unread == READ_EVERY:
                 self.read_window()
             if decoder_moved:
-                at_end = self.step == self.steps
+                at_end = not self.running
                 epoch_over = self.step % self.per_epoch == 0
                 due = at_end or self.step % every == 0
                 if due or epoch_over:

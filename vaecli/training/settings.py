@@ -40,6 +40,7 @@ class TrainerConfig:
     epochs: float
     lr: float
     max_steps: int | None = None
+    max_seconds: float | None = None
     batch_size: int = 128
     optimizer: Optimizer = Optimizer.adam
     lr_schedule: LrSchedule = LrSchedule.constant
@@ -60,7 +61,11 @@ class TrainerConfig:
             value = getattr(self, key)
             above = 0 < value < math.inf
             require(above, f"trainer.{key}", value, "must be a number above 0", remedy)
-        for key, remedy in (("max_steps", "null: no limit"), ("clip", "null: no clipping")):
+        for key, remedy in (
+            ("max_steps", "null: no limit"),
+            ("max_seconds", "null: no limit"),
+            ("clip", "null: no clipping"),
+        ):
             value = getattr(self, key)
             require(value is None or value > 0, f"trainer.{key}", value, "must be above 0", remedy)
         require(

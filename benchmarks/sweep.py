@@ -1,0 +1,180 @@
+"""Sweeps: runs trained as one stack against the same runs one after another.
+
+First the training steps alone, in one process, in turns; then the whole command on the digits,
+from Enter to the comparison page, with a diagnosis of each of 32 runs. With a GPU also the 64-point
+sweep over beta on MNIST. Writes benchmarks/results/sweep_<hardware>_<yyyymm>.md; exits with 1 if a
+limit is exceeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest.mock import Mock
+
+import torch
+from hydra import compose, initialize_config_dir
+from results import environment_lines, write
+
+from vaecli.build import build
+from vaecli.compose import CONFIGS
+from vaecli.config import read
+from vaecli.training.fit import Fit
+from vaecli.training.loop import READ_EVERY
+from vaecli.training.precision import choose_device, choose_precision, prepare_process
+from vaecli.training.stacked import Stack
+
+BETAS, SEEDS = "0.5,1,1.5,2,2.5,3,4,6", "0,1,2,3"  # 32 runs
+LEAST_SPEEDUP, MOST_SECONDS = 1.8, 90.0  # of the steps of 32 runs; of the whole command
+GPU_MOST_RATIO, GPU_MOST_SECONDS = 2.0, 180.0  # 64 runs over one run; the 64-point sweep
+COMMAND = "from vaecli.train import main; main()"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="../shared/data", help="folder that holds MNIST/raw")
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    prepare_process()
+    gpu = torch.cuda.is_available()
+    mnist = ["data=mnist", f"data.root={options.data}"]
+    cases = [
+        ("MLP, digits", [], (8, 32, 128)),
+        ("MLP, MNIST", mnist, (8, 64) if gpu else (8,)),
+        ("CNN, digits", ["model=cnn"], (8, 32)),
+        ("PixelCNN, digits", ["model=pixelcnn"], (8,)),
+    ]
+    rows, met = [], []
+    for name, overrides, counts in cases:
+        for count in counts:
+            alone, stacked, one = steps(overrides, count, options.repeats)
+            speedup = statistics.median(a / s for a, s in zip(alone, stacked, strict=True))
+            over_one = statistics.median(s / o for s, o in zip(stacked, one, strict=True))
+            rows.append(
+                f"| {name} | {count} | {spread(alone)} | {spread(stacked)} | {speedup:.2f} | "
+                f"{over_one:.1f} |"
+            )
+            print(rows[-1], flush=True)
+            if (name, count) == ("MLP, digits", 32) and not gpu:
+                met.append(speedup >= LEAST_SPEEDUP)
+            if (name, count) == ("MLP, MNIST", 64):
+                met.append(over_one <= GPU_MOST_RATIO)
+    whole = []
+    digits = ["-m", f"schedule.beta={BETAS}", f"seed={SEEDS}", "diagnosis=quick"]
+    for name, arguments, limit in [
+        ("32 runs on the digits, 30 epochs each", digits, MOST_SECONDS),
+        ("the same, `sweep.stack=off`", [*digits, "sweep.stack=off"], None),
+        *(
+            [("64 betas on MNIST, 20 epochs each", gpu_sweep(mnist), GPU_MOST_SECONDS)]
+            if gpu
+            else []
+        ),
+    ]:
+        seconds = [command(arguments) for _ in range(3 if limit else 1)]
+        whole.append(f"| {name} | {spread(seconds, 's', 1)} | {limit or ''} |")
+        print(whole[-1], flush=True)
+        met += [max(seconds) <= limit] if limit else []
+    missing = "" if gpu else (
+        "\nNo GPU: the time of 64 stacked MLP runs on MNIST over that of one (limit 2) and the "
+        "64-point sweep on MNIST (limit 180 s) were not measured.\n"
+    )  # fmt: skip
+    write("sweep", "\n".join([
+        "# Stacked sweeps", "",
+        f"`python benchmarks/sweep.py`, {options.repeats} repeats in turns, batch 128. Training "
+        f"steps only: milliseconds for one update of every run (median and range over repeats of "
+        f"{READ_EVERY} updates).", "", *environment_lines(), "",
+        "| model | runs | one after another, ms | stacked, ms | speed-up | stack / one run |",
+        "|---|---|---|---|---|---|", *rows, "",
+        "Whole commands, from Enter to the comparison page; every run is diagnosed "
+        "(`diagnosis=quick`):",
+        "", "| command | seconds | limit |", "|---|---|---|", *whole, missing,
+        f"Limits met: {'yes' if all(met) else '**no**'}.",
+    ]))  # fmt: skip
+    return 0 if all(met) else 1
+
+
+def steps(
+    overrides: list[str], count: int, repeats: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of one update of all runs: alone one after another, stacked; and of one run."""
+    alone, together = fits(overrides, count), fits(overrides, count)
+    stack = Stack(together, lambda fit, error: sys.exit(str(error)))
+    times: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for repeat in range(repeats + 1):
+        for found, trained in zip(times, (alone, [stack], alone[:1]), strict=True):
+            spent = sum(timed(one) for one in trained)
+            if repeat:  # the first warms up
+                found.append(1000 * spent / READ_EVERY)
+    return times
+
+
+def timed(trained: Fit | Stack) -> float:
+    device = trained.precision.device
+    start = time.perf_counter()
+    for _ in range(READ_EVERY):
+        trained.update()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    spent = time.perf_counter() - start
+    (trained.meter if isinstance(trained, Fit) else trained)._window.clear()
+    return spent
+
+
+def fits(overrides: list[str], count: int) -> list[Fit]:
+    """Runs over beta and seed, as a sweep would train them."""
+    made: list[Fit] = []
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        settings = itertools.islice(
+            itertools.product(range(16), (0.5, 1, 2, 4, 6, 8, 10, 20)), count
+        )
+        for number, (seed, beta) in enumerate(settings):
+            config = read(compose("config", overrides=[
+                *overrides, f"seed={seed}", f"schedule.beta={beta}", "trainer.epochs=1000",
+            ]))  # fmt: skip
+            if number == 0:
+                device = choose_device(config.device)
+                data = config.data.load().to(device)
+            fit = Fit(
+                build(config, data), data, trainer=config.trainer, schedule=config.schedule,
+                precision=choose_precision(config.trainer.amp, device), seed=seed, threshold=0.01,
+                directory=Path("unused"),
+            )  # fmt: skip
+            fit.observer = Mock()
+            fit.meter.start()
+            made.append(fit)
+    return made
+
+
+def gpu_sweep(mnist: list[str]) -> list[str]:
+    betas = ",".join(f"{0.5 * 1.08**i:.3g}" for i in range(64))
+    return ["-m", *mnist, f"schedule.beta={betas}", "trainer.epochs=20", "diagnosis=quick"]
+
+
+def command(arguments: list[str]) -> float:
+    with tempfile.TemporaryDirectory() as scratch:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", COMMAND, *arguments, f"hydra.sweep.dir={scratch}/sweep"],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        spent = time.perf_counter() - start
+        shutil.rmtree(f"{scratch}/sweep")
+    return spent
+
+
+def spread(values: list[float], unit: str = "", digits: int = 2) -> str:
+    middle = statistics.median(values)
+    if len(values) == 1:
+        return f"{middle:.{digits}f}"
+    return f"{middle:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,10 @@ from vaecli.training.stacked import agree, number_fields, try_stacking
 # What may differ within a stack, besides the strategies' numbers and the whole schedule.
 NUMBERS = {"seed", "trainer.lr", "trainer.weight_decay", "trainer.clip"}
 
+# Runs in a stack unless sweep.max_stack says otherwise: each holds two files and a thread open, and
+# a larger stack is no faster per run.
+MOST = 256
+
 
 class Entry(NamedTuple):
     """One run to be made: what Hydra composed, its validated config, and its data on the device."""
@@ -129,8 +133,8 @@ def _stacks(members: list[Entry]) -> list[Group]:
     except Exception as error:  # whatever vmap has against somebody's model
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
         return [Group([member], f"it cannot be vmapped: {why}") for member in members]
-    fitting = largest_stack(objective, first.data, batch_size) or len(members)
-    most = min(fitting, *(m.config.sweep.max_stack or len(members) for m in members))
+    fitting = largest_stack(objective, first.data, batch_size) or MOST
+    most = min(fitting, *(m.config.sweep.max_stack or MOST for m in members))
     count = -(-len(members) // most)  # of about equal size
     stacks = [members[i::count] for i in range(count)]
     return [

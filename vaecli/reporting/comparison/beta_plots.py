@@ -52,6 +52,8 @@ def active_against_beta(comparison: Comparison) -> Figure:
         shift = math.exp(0.006 * (place - (len(shown) - 1) / 2) * math.log(np.divide(
             *axes.get_xlim()[::-1]))) if len(shown) <= 8 else 1.0  # fmt: skip
         top = max(top, _active_line(axes, scale, line, shift))
+        if len(shown) == 1:
+            _directions(axes, scale, line)
     for curve in predicted:
         top = max(top, _predicted(axes, scale, curve, alone=len(predicted) == 1))
     for place, beta in enumerate(near[:3]):
@@ -156,6 +158,19 @@ def _active_line(axes: Axes, scale: BetaAxis, line: Line, shift: float) -> float
     axes.scatter(*zip(*points, strict=True), color=line.colour, marker=line.marker, s=30,
                  alpha=0.75, linewidths=0, zorder=4)  # fmt: skip
     return max(count for _, count in points)
+
+
+def _directions(axes: Axes, scale: BetaAxis, line: Line) -> None:
+    """The mean over seeds of the active directions, which is what theory counts."""
+    found = sorted(
+        (scale.place(beta), mean)
+        for setting in line.settings
+        if (beta := number(setting.values[BETA])) is not None
+        and (mean := setting.mean("active_directions")) is not None
+    )
+    if found:
+        axes.plot(*zip(*found, strict=True), color=SOFT, linewidth=1.2, marker="o", markersize=5,
+                  markerfacecolor="white", zorder=2.5, label="active directions")  # fmt: skip
 
 
 def _predicted(axes: Axes, scale: BetaAxis, curve: Predicted, *, alone: bool) -> float:

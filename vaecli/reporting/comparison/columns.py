@@ -36,14 +36,19 @@ COLUMNS = (
         "active_units", "Active units", "units", 0,
         "dimensions whose mean moves with x: Var_x[mu_j] > 0.01 (Burda et al.)",
     ),
+    Column(
+        "active_directions", "Active directions", "directions", 0,
+        "directions of z-space in which the mean moves: eigenvalues of Cov_x[mu] > 0.01. Training "
+        "turns them onto dimensions late; theory counts these",
+    ),
     Column("rate", "Rate", "rate", 2, "E_x KL(q(z|x) || p(z)): what the code costs"),
     Column("distortion", "Distortion", "distortion", 2,
            "-E log p(x|z): what is still wrong with x given its code"),
     Column("elbo", "ELBO", "elbo", 2, "-(rate + distortion), a lower bound on log p(x), whatever "
            "beta was trained with"),
     Column("nll", "NLL (IW)", "NLL", 2,
-           "-log p(x) by importance weighting, an upper bound that is tighter than -ELBO; absent "
-           "under diagnosis=quick"),
+           "-log p(x) by importance weighting, an upper bound that is tighter than -ELBO; its K is "
+           "diagnosis.importance_samples (20 under diagnosis=quick)"),
     Column("mutual_information", "MI", "MI", 2,
            "information about x that is in z; no more than the rate, and it cannot be seen above "
            "log N of the N examples it was measured on"),

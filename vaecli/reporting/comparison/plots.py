@@ -61,7 +61,8 @@ def _beta(comparison: Comparison) -> Iterator[Plot]:
         caption += (
             " Dashed: min(latent dimensions, directions of the data that can leave collapse at "
             "this beta), from the spectrum of the data alone. It counts directions and is local: "
-            "training need not have gone so far, or may hold one direction in several dimensions."
+            "training need not have gone so far, or may hold one direction in several dimensions"
+            " (hollow points: the directions, of a single line)."
             " Vertical: the critical beta, from which collapse is stable."
         )
     if learned_points(comparison):

@@ -112,7 +112,15 @@ class Run:
         return found
 
 
-_FLAT = ("active_dimensions", "total_dimensions", "active_units", "rate", "distortion", "elbo")
+_FLAT = (
+    "active_dimensions",
+    "total_dimensions",
+    "active_units",
+    "active_directions",
+    "rate",
+    "distortion",
+    "elbo",
+)
 
 
 def find_runs(directory: Path) -> Iterator[Path]:

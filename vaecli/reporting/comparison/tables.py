@@ -29,8 +29,9 @@ LONGEST_REASON = 300  # of a line about a run that did not finish; files have it
 _CONSTANT = ("total_dimensions", "collapsed_at_step", "encoder_updates", "decoder_updates")
 # Left out in this order while a table is too wide.
 _LAST = (
-    "gain_over_no_code", "collapsed_at_step", "seconds", "elbo", "decoder_updates",
-    "encoder_updates", "shuffle_rise", "nll", "active_units", "total_dimensions",
+    "gain_over_no_code", "collapsed_at_step", "active_directions", "seconds", "elbo",
+    "decoder_updates", "encoder_updates", "shuffle_rise", "nll", "active_units",
+    "total_dimensions",
 )  # fmt: skip
 
 

@@ -35,36 +35,31 @@ def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> in
     if sweep is None:
         (entry,), _ = _prepare_all(jobs, {}, resume=resumed is not None)
         return run(*entry)
-    made = _Sweep(sweep, _runs_in(sweep) if resumed else {})
+    made = _Sweep(sweep, typed, before=_runs_in(sweep) if resumed else {})
     configs = [read(OmegaConf.create(job.composed)) for job in jobs]
+    answers: dict[str, dict] = {}
     if any(config.sweep.bisect for config in configs):
         wanted = searches(jobs, [config.plain for config in configs])
-        made.begin(typed)
         answers = search(wanted, made.run)
         RunDirectory(sweep).write_json("critical_beta.json", answers)
-        made.compare(" ".join(typed))
-        for name, answer in answers.items():
-            say(sentence(name, answer))
-            if answer["reason"]:
-                made.codes[sweep] = FAILED
     else:
-        made.prepare(jobs)
-        made.begin(typed)
         made.run(jobs)
-        made.compare(" ".join(typed))
-    return made.code
+    _compare(sweep, sorted(made.directories, key=_number), " ".join(typed))
+    for name, answer in answers.items():
+        say(sentence(name, answer))
+    unanswered = any(answer["reason"] for answer in answers.values())
+    return made.code or (FAILED if unanswered else DONE)
 
 
 class _Sweep:
-    """The runs of one command, on their way from jobs to a comparison."""
+    """The runs of one command, on their way from jobs to exit codes."""
 
-    def __init__(self, directory: Path, before: dict[str, list[Path]]):
+    def __init__(self, directory: Path, typed: list[str], *, before: dict[str, list[Path]]):
         """before: the runs that its directory holds already, by the hash of their config."""
-        self.directory, self.before = directory, before
+        self.directory, self.typed, self.before = directory, typed, before
         self.codes: dict[Path, int] = {}
         self.directories: set[Path] = set()  # of all runs, done before or now
         self._loaded: dict[tuple, Data] = {}
-        self._prepared: tuple[list[Entry], dict[Path, Path]] | None = None
 
     @property
     def code(self) -> int:
@@ -74,55 +69,49 @@ class _Sweep:
             return signals[-1]
         return FAILED if any(self.codes.values()) else DONE
 
-    def prepare(self, jobs: list[Job]) -> None:
-        """Validate the jobs, which the next `run` is to be given. Raises UsageError."""
-        self._prepared = _prepare_all(jobs, self.before, loaded=self._loaded)
-
-    def begin(self, typed: list[str]) -> None:
-        """Record what was typed: from now on the sweep can be resumed."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        RunDirectory(self.directory).write_text(SWEEP, to_yaml(typed))
-
     def run(self, jobs: list[Job]) -> dict[Path, Path] | None:
-        """Make the runs; where each job's lies, or None if a signal ended it."""
-        if self._prepared is None:
-            self.prepare(jobs)
-        entries, where = self._prepared
-        self._prepared = None
-        finished = len(jobs) - len(entries)
-        if finished:
-            say(f"{finished} of {len(jobs)} runs are done already and are left as they are")
+        """Make the runs; where each job's lies, or None if a signal ended it.
+
+        Raises UsageError, before anything is written, if one of the jobs is wrong.
+        """
+        entries, where = _prepare_all(jobs, self.before, loaded=self._loaded)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        RunDirectory(self.directory).write_text(SWEEP, to_yaml(self.typed))
+        if len(entries) < len(jobs):
+            done = len(jobs) - len(entries)
+            say(f"{done} of {len(jobs)} runs are done already and are left as they are")
         codes = _run_groups(plan(entries), len(entries))
         _mark_pending([entry for entry in entries if entry.job.directory not in codes])
         self.codes |= codes
         self.directories |= set(where.values())
         return where if self.code in (DONE, FAILED) else None
 
-    def compare(self, title: str) -> None:
-        """Print and write the comparison of all runs."""
-        _compare(self.directory, sorted(self.directories, key=_number), title)
-
 
 def run_now(job: Job) -> float | None:
     """One job under another launcher or sweeper; returns the validation loss it can minimise.
 
-    A job that its cluster has put back into the queue finds its own directory, and goes on there.
+    A job that its cluster has put back into the queue finds its run, and goes on with it.
+    Raises UsageError if the job is wrong, or its directory holds another run.
     """
     prepare_process()
-    before = _runs_in(job.sweep) if job.sweep else {}
-    prepared, where = _prepare_all([job], before)
-    for entry in prepared:
+    directory = RunDirectory(job.directory)
+    if not (job.directory / "config.resolved.yaml").exists():
+        (job.directory / SUMMARY).unlink(missing_ok=True)  # of a run that never began
+    config = read(OmegaConf.create(job.composed))
+    if _summary(job.directory).get("config_hash") == config_hash(config.plain):
+        job = dataclasses.replace(job, resume=True)
+    if not (job.resume and _summary(job.directory).get("run_state") == "done"):
+        (entry,), _ = _prepare_all([job], {}, resume=job.resume)
         run(*entry)
-    directory = where[job.directory]
-    return RunDirectory(directory).read_json(SUMMARY).get("validation_loss")
+    return directory.read_json(SUMMARY).get("validation_loss")
 
 
-def compare_launched(sweep: Path, title: str) -> int:
-    """The comparison of a sweep whose jobs ran elsewhere, and its exit code."""
-    runs = [path.parent for path in sweep.glob(f"*/{SUMMARY}")]
+def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
+    """The comparison of runs that were made elsewhere, and its exit code."""
     if not runs:
+        say("No run has left anything to compare")
         return FAILED
-    _compare(sweep, sorted(runs, key=_number), title)
+    _compare(sweep, runs, title)
     states = [_summary(directory).get("run_state") for directory in runs]
     return DONE if all(state == "done" for state in states) else FAILED
 

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from vaecli.data.base import Data
 from vaecli.diagnosis.rate import Encoded
 from vaecli.diagnosis.together import look_together
-from vaecli.models.stacked_linear import FusedLinear
+from vaecli.models.stacked_layers import LayersAsAlone
 from vaecli.models.vae import VAE
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.strategies.base import Strategy, Update
@@ -78,7 +78,7 @@ class Stack(Loop):
         self._set_moving(update)
         x = self._batch(update.batch)
         noise = self._noise(x.shape[1])
-        with self.precision.autocast(), FusedLinear():
+        with self.precision.autocast(), LayersAsAlone():
             losses, statistics, state = self._forward(
                 self._leaves, self._buffers, self._numbers, x, noise, self._betas[:, self.step],
                 self._loss_state(),
@@ -198,7 +198,7 @@ class Stack(Loop):
     def _look(self) -> list[tuple[Encoded, Tensor]]:
         for fit in self.fits:
             fit.objective.eval()
-        with self.precision.autocast(), FusedLinear():
+        with self.precision.autocast(), LayersAsAlone():
             return look_together(
                 self.fits[0].objective.vae, self._leaves, self._buffers, self.data, "val",
                 seeds=[fit.seed for fit in self.fits], samples=VALIDATION_SAMPLES,
@@ -300,7 +300,7 @@ def try_stacking(objective: Objective, data: Data) -> None:
         for part in (numbers, noise, state)
     ]
     beta = torch.ones(both, device=data.device)
-    with FusedLinear():
+    with LayersAsAlone():
         forward = torch.vmap(_pass(vae, strategy))
         forward(*tensors, on_device[0], x.expand(*both, *x.shape), on_device[1], beta, on_device[2])
 

@@ -1,4 +1,4 @@
-"""nn.Linear in a stack of models, to the bit as in each of them alone."""
+"""Layers of a stack of models, computed as in each of them alone."""
 
 # S stacked models, B batch
 
@@ -9,27 +9,34 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import conv2d, conv_transpose2d, linear
 from torch.overrides import TorchFunctionMode
 
+CONVOLUTIONS = (conv2d, conv_transpose2d)
 
-class FusedLinear(TorchFunctionMode):
-    """While active, vmap maps an affine layer to one baddbmm instead of a bmm and a sum.
 
-    On a CPU each matrix of a baddbmm then is, bit for bit, the addmm that a single model computes;
-    rounding twice instead changed losses by 1e-4 within a hundred updates, by the units that it
-    switched on or off. It also saves a pass over the activations.
+class LayersAsAlone(TorchFunctionMode):
+    """While active, layers mapped by vmap round as those of a single model do.
+
+    An affine layer becomes one baddbmm instead of a bmm and a sum. On a CPU each matrix of it then
+    is, bit for bit, the addmm that a single model computes; rounding twice instead changed losses
+    by 1e-4 within a hundred updates, by the units that it switched on or off. It also saves a pass
+    over the activations. Convolutions, which vmap takes past autocast, are cast here.
     """
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Everything but an affine layer goes through as it is."""
+        """Everything else goes through as it is."""
+        kwargs = kwargs or {}
         if func is linear and not kwargs and len(args) == 3 and args[2] is not None:
             x, weight, bias = args
             if x.dim() == 2:
                 return _Affine.apply(x, weight, bias)
-        return func(*args, **(kwargs or {}))
+        if func in CONVOLUTIONS and torch.is_autocast_enabled(args[0].device.type):
+            dtype = torch.get_autocast_dtype(args[0].device.type)
+            args = tuple(a.to(dtype) if isinstance(a, Tensor) else a for a in args)
+        return func(*args, **kwargs)
 
 
 class _Affine(torch.autograd.Function):

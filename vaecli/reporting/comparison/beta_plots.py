@@ -126,13 +126,16 @@ def phase_diagram(comparison: Comparison, key: str) -> Figure:
 
 
 def planes(comparison: Comparison, key: str) -> list[tuple[str, list[Setting]]]:
-    """Settings over beta and `key`, where both have two values at least, with names."""
-    found = []
-    for label, settings in comparison.lines(BETA, key, least=3):
-        spans = [{canonical(s.values[k]) for s in settings} for k in (BETA, key)]
-        if all(len(values) > 1 for values in spans):
-            found.append((label, settings))
-    return found
+    """Settings over beta and `key`, with names: planes, then single rows to compare them with.
+
+    Empty if nowhere both have two values at least.
+    """
+    whole, rows = [], []
+    for label, settings in comparison.lines(BETA, key, least=2):
+        betas, options = ({canonical(s.values[k]) for s in settings} for k in (BETA, key))
+        if len(betas) > 1:
+            (whole if len(options) > 1 else rows).append((label, settings))
+    return whole + rows if whole else []
 
 
 def _active_line(axes: Axes, scale: BetaAxis, line: Line, shift: float) -> float:

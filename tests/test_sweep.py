@@ -279,3 +279,20 @@ def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(tr
     assert "already holds a run, made with other settings" in refused.err
     assert len(refused.err.strip().splitlines()) <= 3
     assert {s["run_state"] for s in summaries(sweep).values()} == {"done"}
+
+
+def test_a_damaged_checkpoint_fails_its_own_run_and_not_the_resumed_sweep(train, tmp_path):
+    sweep = tmp_path / "sweep"
+    arguments = ["-m", "seed=0,1,2", "trainer.max_steps=2", "diagnosis=quick"]
+    train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
+    for name in ("0_seed=0", "1_seed=1"):
+        summary = json.loads((sweep / name / "summary.json").read_text())
+        state = json.dumps({**summary, "run_state": "interrupted"})
+        (sweep / name / "summary.json").write_text(state)
+    (sweep / "0_seed=0" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint")
+    ran = train(f"resume={sweep}", directory=None)
+    assert ran.code == 1
+    assert "is no checkpoint of vaecli, or is damaged" in ran.out
+    assert [s["run_state"] for _, s in sorted(summaries(sweep).items())] == [
+        "failed", "done", "done",
+    ]  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 from vaecli.build import build
 from vaecli.config import Config, Stacking
 from vaecli.data.base import Data
+from vaecli.errors import UsageError
 from vaecli.identity import flat
 from vaecli.run import Job, last_checkpoint
 from vaecli.training import checkpoint
@@ -93,7 +94,10 @@ def _place(job: Job) -> list[int]:
     last = last_checkpoint(job.directory)
     if not job.resume or not last.exists():
         return [0, 0]
-    progress = checkpoint.load(last).get("progress", {})
+    try:
+        progress = checkpoint.load(last).get("progress", {})
+    except UsageError:
+        return [-1, -1]  # its run says what is wrong with it when it is opened
     return [progress.get("step", 0), progress.get("encoder_updates", 0)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import traceback
@@ -13,6 +14,7 @@ from vaecli.errors import UsageError
 from vaecli.plan import Entry
 from vaecli.reporting.console import StackBar, say, start_lines
 from vaecli.run import DONE, FAILED, Run, run
+from vaecli.rundir import RunDirectory
 from vaecli.training.fit import Fit
 from vaecli.training.signals import Interrupted, StopRequests
 from vaecli.training.stacked import Stack
@@ -27,7 +29,7 @@ def run_alone(entry: Entry) -> Codes:
     try:
         return {entry.job.directory: run(*entry)}
     except UsageError as refused:
-        say(f"{entry.job.directory.name}: {refused}")
+        _refused(entry, refused)
         return {entry.job.directory: FAILED}
     finally:
         free_memory()
@@ -82,10 +84,20 @@ def _opened(entries: list[Entry], bar: StackBar) -> list[Run]:
             with members[-1].guard():
                 members[-1].begin()
         except UsageError as refused:
-            say(f"{entry.job.directory.name}: {refused}")
+            _refused(entry, refused)
             if members and members[-1].job is entry.job:
                 members.pop().close()
     return members
+
+
+def _refused(entry: Entry, refused: UsageError) -> None:
+    """Of a sweep's run that could not be opened: said, and recorded if the directory is its own."""
+    say(f"{entry.job.directory.name}: {refused}")
+    if not entry.job.resume:
+        return
+    with contextlib.suppress(UsageError, OSError):
+        reason = str(refused).splitlines()[0]
+        RunDirectory(entry.job.directory).update_summary(run_state="failed", reason=reason)
 
 
 def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:

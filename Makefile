@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint acceptance studies benchmark tables clean
+.PHONY: demo test test-all test-launchers lint acceptance studies benchmark tables clean
 
 demo: $(INSTALLED)
 	$(BIN)/vae-train -m schedule.beta=1,2,4
@@ -18,6 +18,22 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2
+
+# Sweeps through joblib, Ray and submitit. The plugins have an environment of their own on top of
+# .venv, because Hydra imports every plugin it finds at every start.
+LAUNCHERS := .venv-launchers
+test-launchers: $(LAUNCHERS)/.installed
+	VAECLI_LAUNCHERS=required OMP_NUM_THREADS=1 RAY_AUTH_MODE=disabled \
+	  $(LAUNCHERS)/bin/python -m pytest -q --durations=6 tests/launchers
+
+PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(LAUNCHERS)/.installed: $(INSTALLED) constraints-launchers.txt
+	$(BIN)/python -m venv --without-pip $(LAUNCHERS)
+	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" \
+	  > "$$($(LAUNCHERS)/bin/python $(PURELIB))/base.pth"
+	$(BIN)/python -m pip --python $(LAUNCHERS)/bin/python install -q -c constraints.txt \
+	  -r constraints-launchers.txt
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -58,4 +74,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build *.egg-info
+	rm -rf $(VENV) $(LAUNCHERS) dist build *.egg-info

@@ -45,7 +45,7 @@ def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> N
     seen: set[tuple[str, ...]] = set()
 
     def collect(composed: DictConfig) -> float | None:
-        overrides = _effective(HydraConfig.get().overrides.task)
+        overrides = effective(HydraConfig.get().overrides.task)
         text = OmegaConf.to_yaml(composed)
         if basic() and tuple(overrides) in seen:
             return None
@@ -58,7 +58,8 @@ def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> N
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(collect)()
     except OSError as error:
-        if isinstance(error, HydraException):  # a missing option is both
+        # A missing option is both; and a launcher may lack a file, or a machine to talk to.
+        if isinstance(error, HydraException | FileNotFoundError | ConnectionError | TimeoutError):
             raise
         raise UsageError(
             "hydra.run.dir",
@@ -111,19 +112,23 @@ def _directories(arguments: list[str], overrides: list[str]) -> tuple[Path, Path
     directory = Path(config.runtime.output_dir)
     if config.mode is None or config.mode.name != "MULTIRUN":
         return directory, None
-    fixed = {key_of(o) for o in split(arguments)[1] if not _sweeps(o)}
-    swept = [o for o in overrides if key_of(o) not in fixed]
-    name = f"{config.job.num}_{','.join(swept)}".rstrip("_").replace("/", "-")
-    return directory / name[:LONGEST_NAME], directory
+    return directory / run_name(config.job.num, split(arguments)[1], overrides), directory
 
 
-def _effective(overrides: ListConfig) -> list[str]:
+def effective(overrides: ListConfig) -> list[str]:
     """The last override of each key: one that is typed beats one that an experiment sweeps.
 
     Hydra makes a job for each of the experiment's values all the same; they then come out equal.
     """
     written = OmegaConf.to_container(overrides, resolve=False)
     return list({key_of(override): override for override in written}.values())
+
+
+def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
+    """Of a sweep's run: its number and what is swept of its `overrides`; `typed` says what is."""
+    fixed = {key_of(o) for o in typed if not _sweeps(o)}
+    swept = [o for o in overrides if key_of(o) not in fixed]
+    return f"{number}_{','.join(swept)}".rstrip("_").replace("/", "-")[:LONGEST_NAME]
 
 
 def _sweeps(override: str) -> bool:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vaecli.data.base import Data, DataSet
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.errors import UsageError, require
+from vaecli.inside import inner
 from vaecli.models.base import Capacity, Family
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.objectives.schedules.base import Schedule
@@ -42,6 +43,7 @@ class SweepConfig:
     bisect: float | None = None
     bisect_low: float = 0.1
     bisect_high: float = 100.0
+    inside: str | None = None
 
     def validate(self) -> None:
         """Raise UsageError for a stack of no runs, or a search that cannot end."""
@@ -66,6 +68,8 @@ class SweepConfig:
             "must be at least 1",
             "null takes as many as fit into free memory",
         )
+        if self.inside is not None:
+            inner(self.inside)
 
 
 @dataclass(frozen=True)

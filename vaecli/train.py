@@ -6,6 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from vaecli.compose import Composed, answer, basic, compose
+from vaecli.errors import require
+from vaecli.jobs import foresee
 from vaecli.resume import Resumed, expand, to_save
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ def main() -> None:
 def _main(arguments: list[str]) -> int:
     def work(jobs: list[Job]) -> int:
         expanded, resumed = expand(arguments)
+        sweep = foresee(expanded)
+        if sweep is not None:
+            from vaecli.launched import launch
+
+            return launch(expanded, sweep, typed=to_save(expanded))
         _collect(expanded, jobs, resumed)
         if not jobs:  # --help, --cfg and the like: Hydra has answered
             return 0
@@ -31,24 +38,25 @@ def _main(arguments: list[str]) -> int:
 
 
 def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> None:
-    """Append what is to be run to `jobs`; under a launcher that is not Hydra's own, run it now."""
+    """Append what is to be run to `jobs`."""
     directory = None if resumed is None or resumed.sweep else resumed.directory
 
-    def take(composed: Composed) -> float | None:
+    def take(composed: Composed) -> None:
         from vaecli.run import Job
 
-        job = Job(
-            overrides=composed.overrides,
-            composed=composed.text,
-            directory=directory or composed.directory,
-            sweep=composed.sweep,
+        require(
+            basic(), "hydra/launcher", " ".join(arguments),
+            "another launcher or sweeper does not go with flags that name another main config",
+            "put your own configs into a directory: --config-dir DIR",
+        )  # fmt: skip
+        jobs.append(
+            Job(
+                overrides=composed.overrides,
+                composed=composed.text,
+                directory=directory or composed.directory,
+                sweep=composed.sweep,
+            )
         )
-        if basic():
-            jobs.append(job)
-            return None
-        from vaecli.sweep import run_now
-
-        return run_now(job)
 
     compose(arguments, take)
 

@@ -1,0 +1,90 @@
+"""A job that is itself a sweep, without any launcher; and what a driver finds afterwards."""
+
+import json
+
+import pytest
+
+
+def states(directory):
+    return [
+        json.loads(p.read_text())["run_state"] for p in sorted(directory.glob("**/summary.json"))
+    ]
+
+
+def test_jobs_that_are_sweeps_run_one_after_another_and_a_resume_finds_them(train, tmp_path, smoke):
+    where = ("hydra.sweep.dir=sweep",)
+    typed = ("-m", "model.latent_dim=4,6", "sweep.inside='seed=0,1'", *smoke)
+    ran = train(*typed, *where, directory=None)
+    assert ran.code == 0, ran.err
+    sweep = tmp_path / "sweep"
+    assert len(list(sweep.glob("*_model.latent_dim=?/*_seed=?/summary.json"))) == 4
+    assert (sweep / "comparison.html").exists()
+    before = {p: p.stat().st_mtime_ns for p in sweep.glob("*/*/metrics.jsonl")}
+    again = train("resume=sweep", "model.latent_dim=4,6,8", directory=None)
+    assert again.code == 0, again.err
+    after = {p: p.stat().st_mtime_ns for p in sweep.glob("*/*/metrics.jsonl")}
+    assert len(after) == 6
+    assert {p: after[p] for p in before} == before  # finished runs are left as they are
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        ("-m seed=0,1", "is a flag"),
+        ("hydra.sweep.dir=x", "belongs to the sweep around it"),
+        ("hydra/launcher=ray", "belongs to the sweep around it"),
+        ("seed", "is no override"),
+        ("seed=-1", "must be >= 0"),
+        ("schedule.bta=1", "no key 'bta'"),
+    ],
+)
+def test_what_cannot_stand_inside_is_refused_before_anything_runs(train, tmp_path, inside, said):
+    ran = train("-m", "model.latent_dim=4,6", f"sweep.inside='{inside}'", directory=None)
+    assert ran.code == 2
+    assert said in ran.err
+    assert len(ran.err.strip().splitlines()) <= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_run_has_nothing_inside(train, tmp_path):
+    ran = train("sweep.inside='seed=0,1'", directory=None)
+    assert ran.code == 2
+    assert "add -m" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monkeypatch):
+    from vaecli import jobs
+
+    monkeypatch.setitem(jobs.EXTRAS, "elsewhere", "slurm")
+    ran = train("-m", "hydra/launcher=elsewhere", "seed=0,1", directory=None)
+    assert ran.code == 2
+    assert 'pip install "vaecli[slurm]"' in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_died_or_never_began_is_not_finished(train, tmp_path, smoke, capsys):
+    """What is found when all jobs are gone: one done, one recorded as running, one not begun."""
+    from vaecli.compose import Composed
+    from vaecli.jobs import Sweep
+    from vaecli.launched import Place, _conclude
+
+    sweep = tmp_path / "sweep"
+    assert train("-m", "seed=0,1", *smoke, "hydra.sweep.dir=sweep", directory=None).code == 0
+    died = sweep / "1_seed=1" / "summary.json"
+    died.write_text(died.read_text().replace('"done"', '"running"'))
+    places = {
+        number: Place(sweep / f"{number}_seed={number}", [f"seed={number}"], 1)
+        for number in range(3)
+    }
+    jobs = {n: Composed(p.overrides, "", p.directory, sweep) for n, p in places.items()}
+    code = _conclude(Sweep(sweep, "joblib", False, jobs, []), places, "a title", 0)
+    assert code == 1
+    out = capsys.readouterr().out
+    assert "1_seed=1: running" in out
+    assert "2_seed=2: pending: its job left nothing here" in out
+    assert f"vae-train resume={sweep} hydra/launcher=joblib" in out
+    # A job that begins after all takes its place, and is a run like any other.
+    ran = train("resume=sweep", "seed=0,1,2", directory=None)
+    assert ran.code == 0, ran.err
+    assert states(sweep) == ["done"] * 3

@@ -24,7 +24,7 @@ test-all: $(INSTALLED)
 LAUNCHERS := .venv-launchers
 test-launchers: $(LAUNCHERS)/.installed
 	VAECLI_LAUNCHERS=required OMP_NUM_THREADS=1 RAY_AUTH_MODE=disabled \
-	  $(LAUNCHERS)/bin/python -m pytest -q --durations=6 tests/launchers
+	  $(LAUNCHERS)/bin/python -m pytest -q tests/launchers
 
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 $(LAUNCHERS)/.installed: $(INSTALLED) constraints-launchers.txt

@@ -17,9 +17,9 @@ from hydra.errors import HydraException
 
 from vaecli.compose import key_of
 from vaecli.errors import UsageError
+from vaecli.resume import SWEEP
 
 KEY = "sweep.inside"
-SAVED = "sweep.yaml"
 NOT_INSIDE = (KEY, "resume", "extend")
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
@@ -56,8 +56,8 @@ def run_inside(overrides: list[str], directory: Path, flags: list[str]) -> int:
     SIGTERM and SIGINT are passed on; the sweep then writes its checkpoints. If this process is
     ended otherwise, so is the sweep.
     """
-    if (directory / SAVED).is_file():
-        saved = yaml.safe_load((directory / SAVED).read_text(encoding="utf-8")) or []
+    if (directory / SWEEP).is_file():
+        saved = yaml.safe_load((directory / SWEEP).read_text(encoding="utf-8")) or []
         where = [f"resume={directory}"]
         overrides = [o for o in overrides if o not in saved]
     else:

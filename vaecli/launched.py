@@ -20,11 +20,12 @@ from vaecli.jobs import Sweep, foresee
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
 from vaecli.resume import SWEEP
-from vaecli.rundir import SUMMARY, RunDirectory
+from vaecli.rundir import SUMMARY, RunDirectory, remove_empty
 from vaecli.sweep import compare_launched
-from vaecli.worker import Worker, record_end
+from vaecli.worker import Worker, record_end, run_sweep
 
-FAILED = 1  # exit code
+FAILED = 1  # exit codes; a signal's number is added to the last
+SIGNALLED = 128
 NEVER_BEGAN = "its job left nothing here; the launcher's log says why"
 HIDDEN = "CUDA_VISIBLE_DEVICES is set but empty"  # as a run's log has it
 OURS = "VAECLI_"  # environment variables that jobs need: where the data is
@@ -59,7 +60,7 @@ def launch(arguments: list[str], sweep: Sweep, *, typed: list[str]) -> int:
     stopped = 0
     try:
         if sweep.here:
-            _here(worker, sweep.jobs or {}, places or {})
+            stopped = _here(sweep, places or {})
         else:
             compose(_pinned(arguments, sweep.directory), worker)
     except REFUSALS:
@@ -84,6 +85,11 @@ def _places(jobs: dict[int, Composed], sweep: Sweep) -> dict[int, Place]:
     places: dict[int, Place] = {}
     for number, job in jobs.items():
         inside = OmegaConf.create(job.text).sweep.inside
+        require(
+            inside is not None or not sweep.here, "sweep.inside", "null",
+            "some jobs of this sweep are sweeps themselves, and some are not",
+            "start those that are not as a sweep of their own",
+        )  # fmt: skip
         if inside is None:
             _checked(job.text, alone=True)
             same = known.get(config_hash(_plain(job.text)))
@@ -108,11 +114,8 @@ def _inside(job: Composed, text: str, sweep: Sweep) -> int:
     inner = foresee(arguments, always=True)
     jobs = {} if inner is None else inner.jobs or {}
     configs = [_checked(each.text, alone=False) for each in jobs.values()]
-    return len({str(c.plain["model"]) for c in configs}) if _searches(configs) else len(configs)
-
-
-def _searches(configs: list[Config]) -> bool:
-    return any(config.sweep.bisect for config in configs)
+    searches = any(config.sweep.bisect for config in configs)  # as many as it takes
+    return 1 if searches else len(configs)
 
 
 def _checked(text: str, *, alone: bool) -> Config:
@@ -156,8 +159,6 @@ def _pinned(arguments: list[str], directory: Path) -> list[str]:
 
 def _leave_nothing(directory: Path) -> None:
     """Remove the directory of a sweep whose launcher did not start."""
-    from vaecli.rundir import remove_empty
-
     for name in (SWEEP, "multirun.yaml"):
         (directory / name).unlink(missing_ok=True)
     remove_empty(directory, keep={Path.cwd()})
@@ -166,12 +167,16 @@ def _leave_nothing(directory: Path) -> None:
 # ---------------------------------------------------------------------- meanwhile
 
 
-def _here(worker: Worker, jobs: dict[int, Composed], places: dict[int, Place]) -> None:
-    """One job after another in this process."""
+def _here(sweep: Sweep, places: dict[int, Place]) -> int:
+    """One job, a sweep each, after another; until a signal ends it, whose exit code is returned."""
+    jobs = sweep.jobs or {}
     for count, (number, job) in enumerate(jobs.items(), 1):
         directory = places[number].directory
         say(f"\n=== job {count} of {len(jobs)}: {directory.name}")
-        worker.work(job, directory)
+        code = run_sweep(job, directory, tuple(sweep.flags))
+        if code > SIGNALLED:
+            return code
+    return 0
 
 
 # ---------------------------------------------------------------------- afterwards

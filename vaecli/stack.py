@@ -134,7 +134,8 @@ def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
         traceback.clear_frames(error.__traceback__)
         return f"{type(error).__name__}: {error}".splitlines()[0][:200]
     for fit in stack.fits:
-        by_fit[fit].trained(stacked=len(fits))
+        with by_fit[fit].guard():
+            by_fit[fit].trained(stacked=len(fits))
     return None
 
 

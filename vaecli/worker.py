@@ -47,14 +47,9 @@ class Worker:
         """
         try:
             self._enter()
-            text = OmegaConf.create(composed.text).sweep.inside
-            if text is None:
+            if OmegaConf.create(composed.text).sweep.inside is None:
                 return run_now(Job(composed.overrides, composed.text, where, composed.sweep))
-            forget_unbegun(where)
-            code = run_inside(overrides_of(composed.overrides, text), where, list(self.flags))
-            if code and not (where.is_dir() and list(find_runs(where))):
-                reason = f"its sweep ended with exit code {code}; the job's output says why"
-                record_end(where, composed.overrides, "failed", reason)
+            run_sweep(composed, where, self.flags)
         except UsageError as error:
             record_end(where, composed.overrides, "failed", " ".join(str(error).split()))
         except Exception as error:
@@ -76,6 +71,18 @@ class Worker:
             os.environ.setdefault(name, value)
 
 
+def run_sweep(job: Composed, where: Path, flags: tuple[str, ...]) -> int:
+    """Run the sweep that a job is, in the directory `where`; returns its exit code."""
+    if not (where / "config.resolved.yaml").exists():
+        (where / SUMMARY).unlink(missing_ok=True)  # what `record_end` said before it had runs
+    text = OmegaConf.create(job.text).sweep.inside
+    code = run_inside(overrides_of(job.overrides, text), where, list(flags))
+    if code and not (where.is_dir() and list(find_runs(where))):
+        reason = f"its sweep ended with exit code {code}; the job's output says why"
+        record_end(where, job.overrides, "failed", reason)
+    return code
+
+
 def record_end(directory: Path, overrides: list[str], state: str, reason: str) -> None:
     """Say in summary.json how a job ended that could not say it itself; finished runs stay."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -85,9 +92,3 @@ def record_end(directory: Path, overrides: list[str], state: str, reason: str) -
     if summary.get("run_state") != "done":
         end = {"run_state": state, "reason": reason[:LONGEST_REASON]}
         files.write_json(SUMMARY, {**summary, **end})
-
-
-def forget_unbegun(directory: Path) -> None:
-    """Remove what `record_end` said of a job before it had a run."""
-    if not (directory / "config.resolved.yaml").exists():
-        (directory / SUMMARY).unlink(missing_ok=True)

@@ -1,6 +1,9 @@
 """A job that is itself a sweep, without any launcher; and what a driver finds afterwards."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -11,6 +14,7 @@ def states(directory):
     ]
 
 
+@pytest.mark.slow
 def test_jobs_that_are_sweeps_run_one_after_another_and_a_resume_finds_them(train, tmp_path, smoke):
     where = ("hydra.sweep.dir=sweep",)
     typed = ("-m", "model.latent_dim=4,6", "sweep.inside='seed=0,1'", *smoke)
@@ -25,6 +29,26 @@ def test_jobs_that_are_sweeps_run_one_after_another_and_a_resume_finds_them(trai
     after = {p: p.stat().st_mtime_ns for p in sweep.glob("*/*/metrics.jsonl")}
     assert len(after) == 6
     assert {p: after[p] for p in before} == before  # finished runs are left as they are
+
+
+@pytest.mark.slow
+def test_sigterm_reaches_the_sweep_inside_and_ends_the_one_around_it(tmp_path):
+    sweep = tmp_path / "sweep"
+    command = [
+        sys.executable, "-m", "vaecli.train", "-m", "model.latent_dim=4,6",
+        "sweep.inside='seed=0,1'", "trainer.epochs=2000", "diagnosis=quick",
+        "hydra.sweep.dir=sweep",
+    ]  # fmt: skip
+    driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(sweep.glob("*/*/checkpoints/last.pt"))) < 2:
+        assert time.monotonic() < deadline
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.terminate()
+    assert driver.wait(60) == 143
+    assert states(sweep) == ["interrupted", "interrupted", "pending"]
+    assert (sweep / "comparison.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,22 @@ def driver(where, *arguments):
             process.kill()
 
 
+def send(number, *words, parent=None):
+    """Send a signal to the processes, of this parent only, with all words in their commands."""
+    told = [
+        "ps",
+        "-ww",
+        "-o",
+        "pid=,args=",
+        *(["-e"] if parent is None else ["--ppid", str(parent)]),
+    ]
+    found = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    pids = [line.split()[0] for line in found.splitlines() if all(w in line for w in words)]
+    assert pids, found
+    for pid in pids:
+        os.kill(int(pid), number)
+
+
 def wait_for(condition, process):
     deadline = time.monotonic() + 100
     while not condition():
@@ -171,13 +187,7 @@ def test_killed_workers_are_told_and_a_resume_goes_on_from_their_checkpoints(tmp
     arguments = ("-m", *JOBLIB, "seed=0,1", *LONG, "hydra.sweep.dir=sweep")
     with driver(tmp_path, *arguments) as process:
         wait_for(lambda: len(list(runs.glob("*/checkpoints/last.pt"))) == 2, process)
-        children = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
-            capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        for line in children.splitlines():
-            if "loky" in line and "resource_tracker" not in line:
-                os.kill(int(line.split()[0]), signal.SIGKILL)
+        send(signal.SIGKILL, "loky.backend.popen_loky", parent=process.pid)
         out, _ = process.communicate(timeout=100)
     assert process.returncode == 1, out
     assert "The launcher gave up: TerminatedWorkerError" in out
@@ -192,13 +202,11 @@ def test_killed_workers_are_told_and_a_resume_goes_on_from_their_checkpoints(tmp
 
 def test_a_preempted_job_goes_on_in_its_directory(tmp_path):
     """SIGUSR2 is how a cluster says that the time is up; submitit submits the job again."""
-    run = tmp_path / "sweep" / "0_seed=0"
+    run = tmp_path / "sweep" / "0"
     arguments = ("-m", *SUBMITIT, "seed=0", *LONG, "hydra.sweep.dir=sweep")
     with driver(tmp_path, *arguments) as process:
         wait_for((run / "checkpoints" / "last.pt").exists, process)
-        jobs = (tmp_path / "sweep" / ".submitit").iterdir()
-        (job,) = [path.name for path in jobs if path.name.isdecimal()]
-        os.kill(int(job), signal.SIGUSR2)
+        send(signal.SIGUSR2, "submitit.core._submit", str(tmp_path))
         out, _ = process.communicate(timeout=150)
     assert process.returncode == 0, out
     goes_on(run)

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
+from vaecli.compose import compose
 from vaecli.critical import COLLAPSED, Search, search, searches
-from vaecli.run import Job
+from vaecli.opening import Job
 
 
 def jobs_in(directory, *overrides):
@@ -66,14 +67,25 @@ def test_an_interrupted_search_is_no_answer(tmp_path):
 
 
 def test_settings_are_searched_apart_and_seeds_together(tmp_path):
-    def plain(seed, decoder):
-        return {"seed": seed, "decoder": {"size": decoder}, "schedule": {"beta": 1.0},
-                "sweep": {"bisect": 0.1, "bisect_low": 1.0, "bisect_high": 2.0}}  # fmt: skip
+    jobs = []
 
-    cells = [(seed, size) for seed in (0, 1) for size in ("small", "large")]
-    jobs = [jobs_in(tmp_path, f"seed={seed}", f"decoder={size}") for seed, size in cells]
-    found = searches(jobs, [plain(*cell) for cell in cells])
-    assert [[job.overrides[0] for job in one.jobs] for one in found] == [["seed=0", "seed=1"]] * 2
+    def take(composed):
+        jobs.append(Job(composed.overrides, composed.text, tmp_path))
+
+    asked = ("experiment=critical_beta", "decoder=small,large", "seed=0,1")
+    compose(["-m", *asked, f"hydra.sweep.dir={tmp_path}"], take)
+    found = searches([*jobs[::2], *jobs[1::2]])
+    assert [[job.config.seed for job in one.jobs] for one in found] == [[0, 1], [0, 1]]
+    assert list(search(found, lambda jobs: None)) == ["decoder=small", "decoder=large"]
+
+
+def test_a_code_that_lives_at_the_highest_beta_has_no_boundary_below_it(tmp_path):
+    one = Search([jobs_in(tmp_path)], 1.0, 16.0, 0.05)
+    one.learn({1.0: True, 2.0: False, 4.0: True, 8.0: False, 16.0: True})
+    assert "lives at beta 16 still" in one.failed
+    again = Search([jobs_in(tmp_path)], 1.0, 16.0, 0.05)
+    again.learn({1.0: True, 2.0: False, 4.0: True, 8.0: False, 16.0: False})
+    assert (again.failed, again.low, again.high) == (None, 4.0, 8.0)
 
 
 def test_training_finds_the_critical_beta_of_the_linear_vae(train, tmp_path):

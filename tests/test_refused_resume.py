@@ -78,7 +78,7 @@ def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(trai
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    ("stack", "states"), [("off", ("interrupted", "pending")), ("auto", ("done", "interrupted"))]
+    ("stack", "states"), [("off", ("done", "pending")), ("auto", ("done", "interrupted"))]
 )
 def test_a_signal_during_the_diagnosis_ends_the_sweep(
     train, tmp_path, monkeypatch, number, code, stack, states

@@ -1,6 +1,5 @@
 """Sweeps as a user meets them: stacks, failures, signals, resume, the comparison at the end."""
 
-import csv
 import json
 import signal
 import subprocess
@@ -9,35 +8,13 @@ import time
 
 import pytest
 import torch
-import yaml
+from sweeps import epochs, figures, summaries, table
 
 from vaecli import load_run
 
 SHORT = ("trainer.epochs=3", "diagnosis=quick", "data.limit=600")
 # 24 runs on the digits: one diverges at once, and one raises while it trains.
 SWEEP = ("-m", "schedule.beta=0.5,1,2,4", "seed=0,1,2,3,4,5", *SHORT)
-
-
-def table(directory):
-    with open(directory / "comparison.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def summaries(directory):
-    return {
-        path.parent.name: json.loads(path.read_text()) for path in directory.glob("*/summary.json")
-    }
-
-
-def epochs(directory):
-    lines = (directory / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["epoch"] for line in lines]
-
-
-def figures(directory):
-    """What must be the same in two sweeps: everything but times and places."""
-    timed = {"seconds", "images_per_second", "directory", "stacked"}
-    return [{k: v for k, v in row.items() if k not in timed} for row in table(directory)]
 
 
 @pytest.fixture
@@ -257,42 +234,3 @@ def test_a_strategy_that_vmap_refuses_runs_alone(train, tmp_path, monkeypatch):
     )  # fmt: skip
     assert ran.code == 0
     assert ran.out.count("it cannot be vmapped") == 2
-
-
-def test_a_resumed_sweep_takes_further_values(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    train("-m", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
-          directory=None)  # fmt: skip
-    more = train(f"resume={sweep}", "seed=0,1,2", directory=None)
-    assert more.code == 0
-    assert "2 of 3 runs are done already" in more.out
-    assert [row["seed"] for row in table(sweep)] == ["0", "1", "2"]
-    assert "seed=0,1,2" in yaml.safe_load((sweep / "sweep.yaml").read_text())
-
-
-def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    train("-m", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
-          directory=None)  # fmt: skip
-    refused = train(f"resume={sweep}", "trainer.lr=1e-4", directory=None)
-    assert refused.code == 2
-    assert "already holds a run, made with other settings" in refused.err
-    assert len(refused.err.strip().splitlines()) <= 3
-    assert {s["run_state"] for s in summaries(sweep).values()} == {"done"}
-
-
-def test_a_damaged_checkpoint_fails_its_own_run_and_not_the_resumed_sweep(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    arguments = ["-m", "seed=0,1,2", "trainer.max_steps=2", "diagnosis=quick"]
-    train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
-    for name in ("0_seed=0", "1_seed=1"):
-        summary = json.loads((sweep / name / "summary.json").read_text())
-        state = json.dumps({**summary, "run_state": "interrupted"})
-        (sweep / name / "summary.json").write_text(state)
-    (sweep / "0_seed=0" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint")
-    ran = train(f"resume={sweep}", directory=None)
-    assert ran.code == 1
-    assert "is no checkpoint of vaecli, or is damaged" in ran.out
-    assert [s["run_state"] for _, s in sorted(summaries(sweep).items())] == [
-        "failed", "done", "done",
-    ]  # fmt: skip

@@ -26,6 +26,10 @@ WRONG_USE, INTERRUPTED = 2, 130  # exit codes
 REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
 
 
+# Both can name code to run, so a resumed run's files are not asked for them.
+TYPED_AGAIN = "  if it was begun with --config-dir or extend, these have to be typed again"
+
+
 class Composed(NamedTuple):
     """One job as Hydra composed it."""
 
@@ -59,7 +63,8 @@ def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> N
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(collect)()
     except OSError as error:
         # A missing option is both; and a launcher may lack a file, or a machine to talk to.
-        if isinstance(error, HydraException | FileNotFoundError | ConnectionError | TimeoutError):
+        other = HydraException, FileNotFoundError, ConnectionError, TimeoutError
+        if isinstance(error, other) and not _is_output(error.filename, arguments):
             raise
         raise UsageError(
             "hydra.run.dir",
@@ -99,6 +104,8 @@ def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
         if full:
             raise
         words = str(error) if isinstance(error, UsageError) else told(error)
+        if isinstance(error, HydraException) and any(a.startswith("resume=") for a in arguments):
+            words = "\n".join([*words.splitlines()[:2], TYPED_AGAIN])
         print(f"{door}: {words}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
@@ -157,12 +164,23 @@ def key_of(override: str) -> str:
 
 def _existing(arguments: list[str]) -> set[Path]:
     """The directories on the way to where runs will go that are there already, and so stay."""
-    typed = [a.partition("=")[2].strip("'\"") for a in arguments if key_of(a) in OUTPUT_KEYS]
-    roots = [Path(root).absolute() for root in ("outputs", "outputs/predict", *typed)]
+    roots = [*(Path(root).absolute() for root in ("outputs", "outputs/predict"))]
+    roots += _typed_outputs(arguments)
     return {path for root in roots for path in (root, *root.parents) if path.exists()}
 
 
 OUTPUT_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
+
+
+def _typed_outputs(arguments: list[str]) -> list[Path]:
+    typed = (a.partition("=")[2].strip("'\"") for a in arguments if key_of(a) in OUTPUT_KEYS)
+    return [Path(path).absolute() for path in typed]
+
+
+def _is_output(name: str | None, arguments: list[str]) -> bool:
+    """Whether `name` is a directory that was typed for the output, or on the way to it."""
+    typed = _typed_outputs(arguments)
+    return name is not None and any(Path(name) in (path, *path.parents) for path in typed)
 
 
 def _leave_nothing(directories: list[Path], before: set[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +13,8 @@ from omegaconf import OmegaConf
 from vaecli.compose import key_of
 from vaecli.errors import require
 from vaecli.identity import config_hash
-from vaecli.run import Job
+from vaecli.opening import Job
+from vaecli.rundir import SUMMARY, glance
 
 PROBES = 3  # betas tried at once in each gap: a stack trains them together
 KEY = "schedule.beta"
@@ -58,21 +58,19 @@ class Search:
         dead = [beta for beta, found in alive.items() if not found]
         if self.rounds == 1 and not living:
             self.failed = f"the code is dead at beta {self.low:g} already: lower sweep.bisect_low"
-        elif self.rounds == 1 and not dead:
+        elif self.rounds == 1 and max(alive) in living:
             self.failed = f"the code lives at beta {self.high:g} still: raise sweep.bisect_high"
         self.low = max([self.low, *living])
         # A code that lives above one that died: the boundary is where the last one dies.
         self.high = min([self.high, *(beta for beta in dead if beta > self.low)])
 
 
-def searches(jobs: list[Job], plains: list[dict[str, Any]]) -> list[Search]:
-    """One search for each setting among the jobs. Raises UsageError where none can be made.
-
-    plains: the jobs' resolved configs.
-    """
+def searches(jobs: list[Job]) -> list[Search]:
+    """One search for each setting among the jobs. Raises UsageError where none can be made."""
     found: dict[str, Search] = {}
-    for job, plain in zip(jobs, plains, strict=True):
-        sweep = plain["sweep"]
+    for job in jobs:
+        plain = job.config.plain
+        sweep = job.config.sweep
         require(
             KEY not in {key_of(o) for o in job.overrides},
             KEY,
@@ -81,7 +79,7 @@ def searches(jobs: list[Job], plains: list[dict[str, Any]]) -> list[Search]:
             "leave it out; sweep.bisect_low and sweep.bisect_high bound the search",
         )
         setting = config_hash({**plain, "seed": 0})
-        made = Search([], sweep["bisect_low"], sweep["bisect_high"], sweep["bisect"])
+        made = Search([], sweep.bisect_low, sweep.bisect_high, sweep.bisect)
         found.setdefault(setting, made).jobs.append(job)
     return list(found.values())
 
@@ -111,7 +109,7 @@ def search(
             mine = [(beta, where.get(job.directory)) for s, beta, job in probes if s is one]
             one.learn({beta: _alive(d for b, d in mine if b == beta) for beta, _ in mine})
             one.predicted = next((p for _, d in mine if (p := _predicted(d)) is not None), None)
-    return {_name(one): _answer(one) for one in found}
+    return dict(zip(_names(found), map(_answer, found), strict=True))
 
 
 def sentence(name: str, answer: dict[str, Any]) -> str:
@@ -141,7 +139,7 @@ def _probe(job: Job, beta: float, number: int) -> Job:
 
 def _alive(directories: Iterable[Path | None]) -> bool | None:
     """Whether the code lived in at least half of the runs that finished; None if none did."""
-    ends = Counter(_read(d, "summary.json").get("status") for d in directories if d is not None)
+    ends = Counter(glance(d / SUMMARY).get("status") for d in directories if d is not None)
     finished = sum(count for status, count in ends.items() if status)
     return ends[COLLAPSED] <= finished / 2 if finished else None
 
@@ -149,20 +147,16 @@ def _alive(directories: Iterable[Path | None]) -> bool | None:
 def _predicted(directory: Path | None) -> float | None:
     if directory is None:
         return None
-    return _read(directory, "diagnosis.json").get("prediction", {}).get("critical_beta")
+    return glance(directory / "diagnosis.json").get("prediction", {}).get("critical_beta")
 
 
-def _read(directory: Path, name: str) -> dict[str, Any]:
-    try:
-        return json.loads((directory / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _name(one: Search) -> str:
-    """What tells this setting from the others: its overrides, without what all searches share."""
-    shared = ("seed", "sweep.", "diagnosis")
-    return ",".join(o for o in one.jobs[0].overrides if not key_of(o).startswith(shared))
+def _names(found: list[Search]) -> list[str]:
+    """What tells each setting from the others: the overrides that not all of them share."""
+    typed = [one.jobs[0].overrides for one in found]
+    return [
+        ",".join(o for o in mine if key_of(o) != "seed" and any(o not in other for other in typed))
+        for mine in typed
+    ]
 
 
 def _answer(one: Search) -> dict[str, Any]:

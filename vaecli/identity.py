@@ -8,15 +8,23 @@ from typing import Any
 
 from vaecli.errors import require
 
-# Where the run computes, and where the same data lies.
+# Where the run computes, and where its data lies; the data itself is known by its digest.
 PLACE = {"device", "data.root", "data.path", "data.download"}
 FREE = PLACE | {"trainer.checkpoint_every", "resume"}
 LONGER = {"trainer.epochs", "trainer.max_steps", "trainer.max_seconds"}  # a continuation may be
 
 
-def config_hash(plain: dict[str, Any]) -> str:
-    """What a run of a sweep is known by: its resolved config without what is free."""
-    kept = {key: value for key, value in flat(plain).items() if not _is_free(key)}
+def config_hash(plain: dict[str, Any], *, any_length: bool = False) -> str:
+    """What a run of a sweep is known by: its resolved config without what is free.
+
+    The path of the user's own data is part of it. any_length: leave out how long the run is.
+    """
+    free = LONGER if any_length else set()
+    kept = {
+        key: value
+        for key, value in flat(plain).items()
+        if key == "data.path" or not (_is_free(key) or key in free)
+    }
     told = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -11,16 +10,16 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from vaecli.begun import begin_sweep, match, require_sweep, runs_in
 from vaecli.compose import INTERRUPTED, REFUSALS, Composed, compose, key_of
-from vaecli.config import Config, read, to_yaml
+from vaecli.config import Config, read
 from vaecli.errors import require
-from vaecli.identity import config_hash
 from vaecli.inside import overrides_of
 from vaecli.jobs import Sweep, foresee
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
 from vaecli.resume import SWEEP
-from vaecli.rundir import SUMMARY, RunDirectory, remove_empty
+from vaecli.rundir import SUMMARY, glance, has_begun, remove_empty
 from vaecli.sweep import compare_launched
 from vaecli.worker import Worker, record_end, run_sweep
 
@@ -39,12 +38,14 @@ class Place(NamedTuple):
     runs: int
 
 
-def launch(arguments: list[str], sweep: Sweep, *, typed: list[str]) -> int:
+def launch(arguments: list[str], sweep: Sweep, *, typed: list[str], resume: bool) -> int:
     """Have the jobs done where their launcher does them, compare; returns the exit code.
 
-    typed: the overrides of the command, kept so that the sweep can be resumed.
+    typed: the overrides of the command, kept so that the sweep can be resumed. resume: whether to
+    go on with the sweep in its directory.
     Raises one of compose.REFUSALS if a job is wrong, or the launcher, before anything runs.
     """
+    require_sweep(sweep.directory, resume=resume)
     places = None if sweep.jobs is None else _places(sweep.jobs, sweep)
     worker = Worker(
         os.getcwd(),
@@ -53,27 +54,32 @@ def launch(arguments: list[str], sweep: Sweep, *, typed: list[str]) -> int:
         None if places is None else {n: str(p.directory) for n, p in places.items()},
     )
     new = not sweep.directory.exists()
-    sweep.directory.mkdir(parents=True, exist_ok=True)
-    RunDirectory(sweep.directory).write_text(SWEEP, to_yaml(typed))
-    jobs = "Jobs as they come" if places is None else f"{len(places)} jobs"
-    say(f"{jobs}, launcher {sweep.launcher}, in {sweep.directory}")
-    stopped = 0
+    with begin_sweep(sweep.directory, typed):
+        jobs = "Jobs as they come" if places is None else f"{len(places)} jobs"
+        say(f"{jobs}, launcher {sweep.launcher}, in {sweep.directory}")
+        stopped = _have_done(arguments, sweep, places, worker, new)
+        return _conclude(sweep, places, " ".join(typed), stopped)
+
+
+def _have_done(
+    arguments: list[str], sweep: Sweep, places: dict[int, Place] | None, worker: Worker, new: bool
+) -> int:
+    """Wait for the jobs; the exit code of what kept them from being done, 0 if nothing did."""
     try:
         if sweep.here:
-            stopped = _here(sweep, places or {})
-        else:
-            compose(_pinned(arguments, sweep.directory), worker)
+            return _here(sweep, places or {})
+        compose(_pinned(arguments, sweep.directory), worker)
     except REFUSALS:
         if new:
             _leave_nothing(sweep.directory)
         raise
     except KeyboardInterrupt:
-        stopped = INTERRUPTED
+        return INTERRUPTED
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
         say(f"\nThe launcher gave up: {type(error).__name__}: {first[:300]}")
-        stopped = FAILED
-    return _conclude(sweep, places, " ".join(typed), stopped)
+        return FAILED
+    return 0
 
 
 # ---------------------------------------------------------------------- before
@@ -81,30 +87,30 @@ def launch(arguments: list[str], sweep: Sweep, *, typed: list[str]) -> int:
 
 def _places(jobs: dict[int, Composed], sweep: Sweep) -> dict[int, Place]:
     """Where each job works; what the sweep's directory knows is gone on with. Raises UsageError."""
-    known, begun = _known(sweep.directory), _begun(sweep.directory)
+    inside = {number: OmegaConf.create(job.text).sweep.inside for number, job in jobs.items()}
+    alone = [number for number in jobs if inside[number] is None]
+    require(
+        not (alone and sweep.here), "sweep.inside", "null",
+        "some jobs of this sweep are sweeps themselves, and some are not",
+        "start those that are not as a sweep of their own",
+    )  # fmt: skip
+    plain = [_plain(jobs[number].text) for number in alone]
+    known = dict(zip(alone, match(plain, runs_in(sweep.directory)), strict=True))
+    begun = _begun(sweep.directory)
     places: dict[int, Place] = {}
     for number, job in jobs.items():
-        inside = OmegaConf.create(job.text).sweep.inside
-        require(
-            inside is not None or not sweep.here, "sweep.inside", "null",
-            "some jobs of this sweep are sweeps themselves, and some are not",
-            "start those that are not as a sweep of their own",
-        )  # fmt: skip
-        if inside is None:
+        if inside[number] is None:
             _checked(job.text, alone=True)
-            same = known.get(config_hash(_plain(job.text)))
-            found = same.pop(0) if same else None
-            place = Place(found or job.directory, job.overrides, 1)
+            found, runs = known[number], 1
         else:
             found = begun.get(job.directory.name.partition("_")[2])
-            place = Place(found or job.directory, job.overrides, _inside(job, inside, sweep))
+            runs = _inside(job, inside[number], sweep)
+        places[number] = Place(found or job.directory, job.overrides, runs)
         require(
-            found is not None or not (place.directory / "config.resolved.yaml").exists(),
-            "hydra.sweep.dir", sweep.directory,
-            f"already holds another run ({place.directory.name})",
-            f"choose another one, or go on with it: vae-train resume={sweep.directory}",
+            found is not None or not has_begun(job.directory), "hydra.sweep.dir", sweep.directory,
+            f"already holds another run ({job.directory.name})",
+            "choose another directory for other settings",
         )  # fmt: skip
-        places[number] = place
     return places
 
 
@@ -132,17 +138,6 @@ def _checked(text: str, *, alone: bool) -> Config:
 
 def _plain(text: str) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-
-
-def _known(sweep: Path) -> dict[str, list[Path]]:
-    """The runs of a sweep's directory by the hash of their config.
-
-    Nothing is tidied up: jobs of another command may be at work in there.
-    """
-    found: dict[str, list[Path]] = {}
-    for path in sorted(sweep.glob("*/config.resolved.yaml")):
-        found.setdefault(str(_summary(path.parent).get("config_hash")), []).append(path.parent)
-    return found
 
 
 def _begun(sweep: Path) -> dict[str, Path]:
@@ -191,7 +186,7 @@ def _conclude(sweep: Sweep, places: dict[int, Place] | None, title: str, stopped
     else:
         runs, missing = _collected(list(places.values()))
     code = compare_launched(sweep.directory, runs, title)
-    states = Counter(str(_summary(run).get("run_state")) for run in runs)
+    states = Counter(str(glance(run / SUMMARY).get("run_state")) for run in runs)
     for line in (*_devices(runs), *_unfinished(states, missing, sweep)):
         say(line)
     return stopped or code or (FAILED if missing else 0)
@@ -216,7 +211,7 @@ def _devices(runs: list[Path]) -> list[str]:
     """Where the runs were trained: never silently on a CPU."""
     places = Counter(
         f"{found.get('device')} ({found.get('device_name')})"
-        for found in (_json(run / "environment.json") for run in runs)
+        for found in (glance(run / "environment.json") for run in runs)
         if found
     )
     if not places:
@@ -244,18 +239,6 @@ def _unfinished(states: Counter[str], missing: int, sweep: Sweep) -> list[str]:
         chosen = "" if sweep.here else f" hydra/launcher={sweep.launcher} ..."
         lines.append(f"Go on        vae-train resume={sweep.directory}{chosen}")
     return lines
-
-
-def _summary(directory: Path) -> dict[str, Any]:
-    return _json(directory / SUMMARY)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(_text(path))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(path: Path) -> str:

@@ -41,8 +41,10 @@ def expand(arguments: list[str]) -> tuple[list[str], Resumed | None]:
                     "resume", directory, "is one run and no sweep", f"leave out {flag}"
                 )
     quoted = str(directory.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    mode, key = ("MULTIRUN", "hydra.sweep.dir") if sweep else ("RUN", "hydra.run.dir")
-    ours = [f"hydra.mode={mode}", f"{key}='{quoted}'"]
+    if sweep:  # a flag, so that Hydra reads "seed=0,1" as a sweep whatever else is wrong
+        flags, ours = ["--multirun", *flags], [f"hydra.sweep.dir='{quoted}'"]
+    else:
+        ours = ["hydra.mode=RUN", f"hydra.run.dir='{quoted}'"]
     return [*flags, *saved, *typed, *ours], Resumed(directory, sweep)
 
 

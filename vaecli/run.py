@@ -6,59 +6,44 @@ import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vaecli import environment
 from vaecli.build import build, predict
-from vaecli.config import Config, to_yaml
+from vaecli.config import Config
 from vaecli.data.base import Data
-from vaecli.errors import UsageError
-from vaecli.identity import config_hash, flat, require_same
-from vaecli.load import load_plain, restore
+from vaecli.errors import UsageError, require
+from vaecli.identity import flat
+from vaecli.load import restore
+from vaecli.opening import Job, last_checkpoint, open_run, position, recorded, write_down
 from vaecli.report import report
 from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
-from vaecli.rundir import SUMMARY, RunDirectory
-from vaecli.training import checkpoint
+from vaecli.rundir import SUMMARY
 from vaecli.training.fit import Fit
 from vaecli.training.meter import Diverged
 from vaecli.training.precision import choose_precision, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
 
 DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
-POSITION = {"model", "optimizer", "strategies", "batches", "progress"}  # of a run in training
 
 
-@dataclass(frozen=True)
-class Job:
-    """What Hydra composed: one run to be made."""
-
-    overrides: list[str]
-    composed: str  # config.yaml: the composition before interpolations are resolved
-    directory: Path
-    sweep: Path | None = None  # the directory of the sweep that it is part of
-    resume: bool = False
-
-
-def run(job: Job, config: Config, data: Data) -> int:
+def run(job: Job, config: Config, data: Data, stop: StopRequests) -> int:
     """Train, diagnose and report; returns the run's exit code.
 
-    data: on the device that the config chooses. Raises UsageError, before anything is written, for
-    a directory that cannot be used.
+    data: on the device that the config chooses. stop: active, and heeded.
+    Raises UsageError, before anything is written, for a directory that cannot be used.
     """
     one = Run(job, config, data)
     try:
-        with StopRequests() as stop, one.guard():
+        with one.guard():
             one.begin()
             one.fit.run(stop, one.recorder)
             one.trained()
             stop.raise_if_received()
             one.report()
-            stop.raise_if_received()
     finally:
         one.close()
     return one.code
@@ -83,9 +68,7 @@ class Run:
         self.job, self.config, self.data, self.bar = job, config, data, bar
         self.precision = choose_precision(config.trainer.amp, data.device)
         self.plain = recorded(config, data)  # config.resolved.yaml
-        self.position = _position(job) if job.resume else None
-        self.directory, self.before = _open(job, config, self.plain)
-        self.log = console.open_log(self.directory.path / "train.log", echo=bar is None)
+        self.directory, self.log, self.before = open_run(job, self.plain, data, echo=bar is None)
         self.code: int | None = None
         self._open = ExitStack()
 
@@ -123,10 +106,14 @@ class Run:
     def begin(self) -> None:
         """Build what is trained, from the start or at its last checkpoint, and open its records."""
         config, directory = self.config, self.directory
-        self._record_environment()
-        self.fit = self._fit()
+        checkpoint = position(directory.path) if self.job.resume else None
+        self.fit = self._fit(checkpoint)
         start = self.fit.progress.step
-        directory.keep_rows_until(start if self.position else -1)
+        if self.job.resume:  # it may be longer than it was, or diagnosed in another way
+            write_down(directory, self.job, self.plain)
+            directory.update_summary(overrides=self.job.overrides)
+        self._record_environment()
+        directory.keep_rows_until(-1 if checkpoint is None else start)
         self.board = self._open.enter_context(
             TensorBoard(
                 directory.path / "tensorboard",
@@ -134,7 +121,7 @@ class Run:
                 hparams={
                     k: v for k, v in flat(self.plain).items() if not k.startswith("diagnosis.")
                 },
-                purge_step=start + 1 if self.position else None,
+                purge_step=None if checkpoint is None else start + 1,
                 history=directory.rows(),
                 threshold=config.diagnosis.threshold,
             )
@@ -190,7 +177,7 @@ class Run:
     def _end(self, state: str, reason: str) -> None:
         self.directory.update_summary(run_state=state, reason=reason)
 
-    def _fit(self) -> Fit:
+    def _fit(self, checkpoint: dict[str, Any] | None) -> Fit:
         fit = Fit(
             build(self.config, self.data),
             self.data,
@@ -201,9 +188,9 @@ class Run:
             threshold=self.config.diagnosis.threshold,
             directory=self.directory.checkpoints,
         )
-        if self.position is not None:
+        if checkpoint is not None:
             try:
-                fit.load_state_dict(self.position)
+                fit.load_state_dict(checkpoint)
             except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
                 raise UsageError(
                     "checkpoint",
@@ -211,6 +198,11 @@ class Run:
                     "does not fit the run that the config describes",
                     "use the run's own checkpoint",
                 ) from error
+            require(
+                fit.step <= fit.steps, "trainer.epochs", self.config.trainer.epochs,
+                f"ends the run at update {fit.steps}, and it has made {fit.step}",
+                "leave it out, or let it go on for longer",
+            )  # fmt: skip
         return fit
 
     def _record_environment(self) -> None:
@@ -262,51 +254,3 @@ class Run:
             "Run": str(self.directory.path),
             "TensorBoard": f"tensorboard --logdir {self.directory.path}",
         }
-
-
-def recorded(config: Config, data: Data) -> dict[str, Any]:
-    """The resolved config with the automatic likelihood named."""
-    name, _ = config.make_likelihood(data)
-    likelihood = {**config.plain["likelihood"], "name": name}
-    return {**config.plain, "likelihood": likelihood, "resume": None}
-
-
-# ---------------------------------------------------------------------- the directory
-
-
-def _open(job: Job, config: Config, plain: dict[str, Any]) -> tuple[RunDirectory, dict[str, Any]]:
-    """The run's directory, marked as running, and its summary before that."""
-    if job.resume:
-        directory = RunDirectory.reopen(job.directory)
-        require_same(load_plain(job.directory), plain)
-        before = directory.read_json(SUMMARY)
-        directory.update_summary(run_state="running", reason=None)
-        return directory, before
-    directory = claim(job, config, plain, "running")
-    summary = directory.read_json(SUMMARY)
-    return directory, {**summary, "run_state": "failed", "reason": "wrong use"}
-
-
-def claim(job: Job, config: Config, plain: dict[str, Any], state: str) -> RunDirectory:
-    """A new directory for the run, with what was asked of it, in run_state `state`."""
-    known_by = config_hash(config.plain)
-    summary = {"run_state": state, "overrides": job.overrides, "config_hash": known_by}
-    directory = RunDirectory.claim(job.directory, summary)
-    directory.write_text("overrides.yaml", to_yaml(job.overrides))
-    directory.write_text("config.yaml", job.composed)
-    directory.write_text("config.resolved.yaml", to_yaml(plain))
-    return directory
-
-
-def last_checkpoint(directory: Path) -> Path:
-    """Where the run in `directory` goes on from."""
-    return directory / "checkpoints" / "last.pt"
-
-
-def _position(job: Job) -> dict[str, Any] | None:
-    """The checkpoint to go on from; None for a run that stopped before it wrote one."""
-    last = last_checkpoint(job.directory)
-    position = checkpoint.load(last) if last.exists() else None
-    if position is not None and not set(position) >= POSITION:
-        raise UsageError("checkpoint", last, "is not one of a run in training", "use its last.pt")
-    return position

@@ -8,11 +8,16 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 from vaecli.errors import UsageError
 
-SUMMARY = "summary.json"
+SUMMARY, LOG = "summary.json", "train.log"
 
 
 class RunDirectory:
@@ -42,7 +47,7 @@ class RunDirectory:
             ) from error
         except OSError as error:
             _remove(made)
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         return cls(path)
 
     @classmethod
@@ -127,6 +132,44 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def glance(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; {} if there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def has_begun(directory: Path) -> bool:
+    """Whether a run has written down here what it is; until then there is none to go on with."""
+    return (directory / "config.resolved.yaml").exists()
+
+
+def never_began(directory: Path) -> bool:
+    """Whether a run claimed `directory` and was killed before it wrote down what it is."""
+    if not (directory / SUMMARY).exists() or glance(directory / SUMMARY).get("run_state") == "done":
+        return False
+    before = {SUMMARY, LOG, "overrides.yaml", "config.yaml"}
+    return {path.name.removesuffix(".tmp") for path in directory.iterdir()} <= before
+
+
+def hold(file: IO) -> bool:
+    """Lock an open file until it is closed; False if another process holds it.
+
+    True where there are no locks: on Windows, and on some network file systems.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def remove_empty(path: Path, *, keep: set[Path]) -> None:
     """Remove `path` and its parents, up to the first that is not empty or is one to `keep`."""
     for directory in (path, *path.parents):
@@ -147,7 +190,7 @@ def check_writable(path: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         _remove(made)
 
@@ -164,7 +207,8 @@ def _remove(directories: Iterable[Path]) -> None:
             return
 
 
-def _unwritable(path: Path, error: OSError) -> UsageError:
+def unwritable(path: Path, error: OSError) -> UsageError:
+    """The refusal of a directory in which nothing can be written."""
     return UsageError(
         "hydra.run.dir",
         path,

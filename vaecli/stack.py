@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from vaecli.errors import UsageError
+from vaecli.opening import in_use
 from vaecli.plan import Entry
 from vaecli.reporting.console import StackBar, say, start_lines
 from vaecli.run import DONE, FAILED, Run, run
@@ -24,10 +25,10 @@ Codes = dict[Path, int]  # run directory -> exit code
 SHARED_FACTS = ("Data", "Model", "Parameters", "Training", "Device")  # of all runs of a stack
 
 
-def run_alone(entry: Entry) -> Codes:
+def run_alone(entry: Entry, stop: StopRequests) -> Codes:
     """One run of a sweep by itself. What refuses it is told and is its failure, not the sweep's."""
     try:
-        return {entry.job.directory: run(*entry)}
+        return {entry.job.directory: run(*entry, stop)}
     except UsageError as refused:
         _refused(entry, refused)
         return {entry.job.directory: FAILED}
@@ -35,26 +36,26 @@ def run_alone(entry: Entry) -> Codes:
         free_memory()
 
 
-def run_stack(entries: list[Entry]) -> Codes:
-    """Train the entries together, then diagnose each.
+def run_stack(entries: list[Entry], stop: StopRequests) -> Codes:
+    """Train the entries together, then diagnose each; the exit code of every run begun.
 
     A run that diverges or fails leaves the stack. If an update of all fails, for want of memory or
     by one run's doing, the stack is cut in two, and each half goes on from its checkpoints.
     """
     if len(entries) == 1:
-        return run_alone(entries[0])
+        return run_alone(entries[0], stop)
     bar = StackBar()
-    members = _opened(entries, bar)
+    members, codes = _opened(entries, bar, stop)
     try:
-        with StopRequests() as stop:
-            broken = _train(members, bar, stop)
-            if broken is None:
-                _report(members, stop)
+        broken = _train(members, bar, stop)
+        if broken is None:
+            _report(members, stop)
+        else:
+            _interrupt(members, stop)
     finally:
         bar.close()
         for member in members:
             member.close()
-    codes = dict.fromkeys((entry.job.directory for entry in entries), FAILED)
     codes |= {m.job.directory: m.code for m in members if m.code is not None}
     again = [_resumed(m) for m in members if m.code is None]
     members.clear()
@@ -64,7 +65,7 @@ def run_stack(entries: list[Entry]) -> Codes:
         middle = -(-len(again) // 2)
         for half in (again[:middle], again[middle:]):
             if half:
-                codes |= run_stack(half)
+                codes |= run_stack(half, stop)
     return codes
 
 
@@ -75,25 +76,37 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _opened(entries: list[Entry], bar: StackBar) -> list[Run]:
-    """The runs whose directories could be opened, begun."""
+def _opened(entries: list[Entry], bar: StackBar, stop: StopRequests) -> tuple[list[Run], Codes]:
+    """The runs whose directories could be opened, begun, until a signal; of the refused, codes."""
     members: list[Run] = []
+    codes: Codes = {}
     for entry in entries:
+        if stop.received is not None:
+            break
         try:
             members.append(Run(*entry, bar=bar))
             with members[-1].guard():
                 members[-1].begin()
         except UsageError as refused:
-            _refused(entry, refused)
+            codes[entry.job.directory] = FAILED
             if members and members[-1].job is entry.job:
                 members.pop().close()
-    return members
+            _refused(entry, refused)
+    return members, codes
+
+
+def _interrupt(members: list[Run], stop: StopRequests) -> None:
+    """A signal that came as the stack broke ends its runs at their checkpoints."""
+    for member in members:
+        if member.code is None:
+            with member.guard():
+                stop.raise_if_received()
 
 
 def _refused(entry: Entry, refused: UsageError) -> None:
     """Of a sweep's run that could not be opened: said, and recorded if the directory is its own."""
     say(f"{entry.job.directory.name}: {refused}")
-    if not entry.job.resume:
+    if not entry.job.resume or in_use(entry.job.directory):
         return
     with contextlib.suppress(UsageError, OSError):
         reason = str(refused).splitlines()[0]

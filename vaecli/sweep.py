@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
+from typing import IO
 
 import torch
-from omegaconf import OmegaConf
 
+from vaecli.begun import (
+    Plain,
+    begin_sweep,
+    config_in,
+    match,
+    number,
+    require_sweep,
+    runs_in,
+)
 from vaecli.build import check
-from vaecli.config import Config, read, to_yaml
+from vaecli.config import Config
 from vaecli.critical import search, searches, sentence
 from vaecli.data.base import Data
 from vaecli.errors import UsageError
 from vaecli.identity import config_hash
+from vaecli.opening import Job, claim_pending
 from vaecli.plan import Entry, Group, plan
 from vaecli.reporting.console import say
-from vaecli.resume import SWEEP, Resumed
-from vaecli.run import DIVERGED, DONE, FAILED, Job, claim, recorded, run
-from vaecli.rundir import SUMMARY, RunDirectory, check_writable
+from vaecli.resume import Resumed
+from vaecli.run import DONE, FAILED, run
+from vaecli.rundir import SUMMARY, RunDirectory, check_writable, glance, never_began
 from vaecli.stack import run_alone, run_stack
 from vaecli.training.precision import choose_device, prepare_process
+from vaecli.training.signals import StopRequests
 
 
 def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> int:
@@ -33,18 +43,22 @@ def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> in
     prepare_process()
     sweep = jobs[0].sweep
     if sweep is None:
-        (entry,), _ = _prepare_all(jobs, {}, resume=resumed is not None)
-        return run(*entry)
-    made = _Sweep(sweep, typed, before=_runs_in(sweep) if resumed else {})
-    configs = [read(OmegaConf.create(job.composed)) for job in jobs]
+        return _run_single(dataclasses.replace(jobs[0], resume=resumed is not None))
+    made = _Sweep(sweep, typed, resume=resumed is not None)
+    try:
+        return _run_sweep(made, jobs)
+    finally:
+        made.close()
+
+
+def _run_sweep(made: _Sweep, jobs: list[Job]) -> int:
     answers: dict[str, dict] = {}
-    if any(config.sweep.bisect for config in configs):
-        wanted = searches(jobs, [config.plain for config in configs])
-        answers = search(wanted, made.run)
-        RunDirectory(sweep).write_json("critical_beta.json", answers)
+    if any(job.config.sweep.bisect for job in jobs):
+        answers = search(searches(jobs), made.run)
+        RunDirectory(made.directory).write_json("critical_beta.json", answers)
     else:
         made.run(jobs)
-    _compare(sweep, sorted(made.directories, key=_number), " ".join(typed))
+    _compare(made.directory, sorted(made.directories, key=number), " ".join(made.typed))
     for name, answer in answers.items():
         say(sentence(name, answer))
     unanswered = any(answer["reason"] for answer in answers.values())
@@ -54,37 +68,72 @@ def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> in
 class _Sweep:
     """The runs of one command, on their way from jobs to exit codes."""
 
-    def __init__(self, directory: Path, typed: list[str], *, before: dict[str, list[Path]]):
-        """before: the runs that its directory holds already, by the hash of their config."""
-        self.directory, self.typed, self.before = directory, typed, before
+    def __init__(self, directory: Path, typed: list[str], *, resume: bool):
+        """resume: whether to go on with what the directory holds. Raises UsageError if not."""
+        require_sweep(directory, resume=resume)
+        self.directory, self.typed, self.resume = directory, typed, resume
+        self.before = runs_in(directory) if resume else {}
         self.codes: dict[Path, int] = {}
+        self.stopped = 0  # the exit code of a signal
         self.directories: set[Path] = set()  # of all runs, done before or now
         self._loaded: dict[tuple, Data] = {}
+        self._file: IO | None = None  # by which the directory is held
+
+    def close(self) -> None:
+        """Let others go on with the sweep."""
+        if self._file is not None:
+            self._file.close()
 
     @property
     def code(self) -> int:
         """The exit code: a signal's, else whether any run failed."""
-        signals = [code for code in self.codes.values() if code not in (DONE, FAILED, DIVERGED)]
-        if signals:
-            return signals[-1]
-        return FAILED if any(self.codes.values()) else DONE
+        return self.stopped or (FAILED if any(self.codes.values()) else DONE)
 
     def run(self, jobs: list[Job]) -> dict[Path, Path] | None:
         """Make the runs; where each job's lies, or None if a signal ended it.
 
         Raises UsageError, before anything is written, if one of the jobs is wrong.
         """
-        entries, where = _prepare_all(jobs, self.before, loaded=self._loaded)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        RunDirectory(self.directory).write_text(SWEEP, to_yaml(self.typed))
+        entries, where = self._prepared(jobs)
+        if self._file is None:
+            self._file = begin_sweep(self.directory, self.typed)
         if len(entries) < len(jobs):
             done = len(jobs) - len(entries)
             say(f"{done} of {len(jobs)} runs are done already and are left as they are")
-        codes = _run_groups(plan(entries), len(entries))
-        _mark_pending([entry for entry in entries if entry.job.directory not in codes])
+        with StopRequests() as stop:
+            codes = _run_groups(plan(entries), len(entries), stop)
+        for job, config, data in entries:
+            if job.directory not in codes:
+                claim_pending(job, config, data)
+        self.stopped = stop.exit_code
         self.codes |= codes
         self.directories |= set(where.values())
-        return where if self.code in (DONE, FAILED) else None
+        return None if self.stopped else where
+
+    def _prepared(self, jobs: list[Job]) -> tuple[list[Entry], dict[Path, Path]]:
+        """The runs to be made, and where each job's run lies: some may have begun, or be done."""
+        entries: list[Entry] = []
+        where: dict[Path, Path] = {}
+        places = match([job.config.plain for job in jobs], self.before)
+        for job, place in zip(jobs, places, strict=True):
+            if place is None and self.resume and never_began(job.directory):
+                place = job.directory
+            where[job.directory] = place or job.directory
+            if place is None:
+                _require_free(job.directory, self.directory)
+            elif _is_done(place, self.before.get(place), job.config, self._loaded):
+                continue
+            data = _load(job.config, self._loaded)
+            if place is not None:
+                job = dataclasses.replace(job, directory=place, resume=True)
+            entries.append(Entry(job, job.config, data))
+        return entries, where
+
+
+def _run_single(job: Job) -> int:
+    entry = _prepared(job)
+    with StopRequests() as stop:
+        return run(*entry, stop) or stop.exit_code
 
 
 def run_now(job: Job) -> float | None:
@@ -94,16 +143,14 @@ def run_now(job: Job) -> float | None:
     Raises UsageError if the job is wrong, or its directory holds another run.
     """
     prepare_process()
-    directory = RunDirectory(job.directory)
-    if not (job.directory / "config.resolved.yaml").exists():
-        (job.directory / SUMMARY).unlink(missing_ok=True)  # of a run that never began
-    config = read(OmegaConf.create(job.composed))
-    if _summary(job.directory).get("config_hash") == config_hash(config.plain):
+    begun = config_in(job.directory)
+    if match([job.config.plain], {} if begun is None else {job.directory: begun}) == [None]:
+        begun = None
+    if begun is not None or never_began(job.directory):
         job = dataclasses.replace(job, resume=True)
-    if not (job.resume and _summary(job.directory).get("run_state") == "done"):
-        (entry,), _ = _prepare_all([job], {}, resume=job.resume)
-        run(*entry)
-    return directory.read_json(SUMMARY).get("validation_loss")
+    if not _is_done(job.directory, begun, job.config, {}):
+        _run_single(job)
+    return RunDirectory(job.directory).read_json(SUMMARY).get("validation_loss")
 
 
 def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
@@ -112,51 +159,45 @@ def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
         say("No run has left anything to compare")
         return FAILED
     _compare(sweep, runs, title)
-    states = [_summary(directory).get("run_state") for directory in runs]
+    states = [glance(directory / SUMMARY).get("run_state") for directory in runs]
     return DONE if all(state == "done" for state in states) else FAILED
 
 
 # ---------------------------------------------------------------------- before anything runs
 
 
-def _prepare_all(
-    jobs: list[Job],
-    before: dict[str, list[Path]],
-    *,
-    resume: bool = False,
-    loaded: dict[tuple, Data] | None = None,
-) -> tuple[list[Entry], dict[Path, Path]]:
-    """The runs to be made, and where each job's run lies: `before` knows some, a few of them done.
-
-    before: runs by the hash of their config; each is given to one job. loaded: data that is there.
-    """
-    loaded = {} if loaded is None else loaded
-    known = {key: list(directories) for key, directories in before.items()}
-    prepared: list[Entry] = []
-    where: dict[Path, Path] = {}
-    for job in jobs:
-        config = read(OmegaConf.create(job.composed))
-        existing = known.get(config_hash(config.plain))
-        directory = existing.pop(0) if existing else None
-        where[job.directory] = directory or job.directory
-        if directory is not None and _summary(directory).get("run_state") == "done":
-            continue
-        if directory is not None or resume:
-            job = dataclasses.replace(job, directory=where[job.directory], resume=True)
-        else:
-            _check_directory(job.directory)
-        prepared.append(Entry(job, config, _load(config, loaded)))
-    return prepared, where
+def _prepared(job: Job) -> Entry:
+    """A job that is no part of a sweep of this process, checked. Raises UsageError."""
+    if not job.resume:
+        _require_free(job.directory)
+    return Entry(job, job.config, _load(job.config, {}))
 
 
-def _check_directory(directory: Path) -> None:
+def _is_done(directory: Path, begun: Plain | None, config: Config, loaded: dict) -> bool:
+    """Whether the run that was begun with the config `begun` is finished, and long enough."""
+    summary = glance(directory / SUMMARY)
+    if begun is None or summary.get("run_state") != "done":
+        return False
+    if config_hash(begun) == config_hash(config.plain):
+        return True
+    examples = len(_load(config, loaded).train.x)
+    steps = config.trainer.total_steps(examples // config.trainer.batch_size)
+    return summary.get("decoder_updates", 0) >= steps
+
+
+def _require_free(directory: Path, sweep: Path | None = None) -> None:
+    """Raise UsageError if there is a run in `directory` already, or none can be made there."""
     if (directory / SUMMARY).exists():
+        remedy = f"go on with it: vae-train resume={directory}"
+        if sweep is not None:
+            remedy = (
+                f"only its length and diagnosis.* may change: vae-train resume={sweep};\n"
+                "  for other settings begin a sweep of its own"
+            )
         raise UsageError(
-            "hydra.run.dir",
-            directory,
-            "already holds a run, made with other settings or by another command",
-            f"go on with it: vae-train resume={directory}",
-        )
+            "hydra.run.dir" if sweep is None else "hydra.sweep.dir", directory,
+            "already holds a run that was made with other settings", remedy,
+        )  # fmt: skip
     check_writable(directory)
 
 
@@ -176,67 +217,26 @@ def _load(config: Config, loaded: dict[tuple, Data]) -> Data:
     return loaded[config.data, device]
 
 
-# ---------------------------------------------------------------------- a sweep that was begun
-
-
-def _runs_in(sweep: Path) -> dict[str, list[Path]]:
-    """The runs that a sweep's directory holds, by the hash of their config.
-
-    A run that was killed before its config was written is nothing to go on with: it is made anew.
-    """
-    found: dict[str, list[Path]] = {}
-    for path in sorted(sweep.glob(f"*/{SUMMARY}")):
-        known_by = _summary(path.parent).get("config_hash")
-        if not (path.parent / "config.resolved.yaml").exists():
-            path.unlink()
-        elif isinstance(known_by, str):
-            found.setdefault(known_by, []).append(path.parent)
-    return found
-
-
-def _summary(directory: Path) -> dict:
-    try:
-        content = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _mark_pending(entries: list[Entry]) -> None:
-    """Runs that a signal kept from being started: recorded, so that the comparison shows them."""
-    for job, config, data in entries:
-        if job.resume:
-            RunDirectory(job.directory).update_summary(run_state="pending", reason=None)
-        else:
-            claim(job, config, recorded(config, data), "pending")
-
-
 # ---------------------------------------------------------------------- running and comparing
 
 
-def _run_groups(groups: list[Group], total: int) -> dict[Path, int]:
+def _run_groups(groups: list[Group], total: int, stop: StopRequests) -> dict[Path, int]:
     """Run one group after another, until a signal ends it; the exit code of each run begun."""
     codes: dict[Path, int] = {}
     for entries, alone in groups:
+        if stop.received is not None:
+            break
         first = len(codes) + 1
         if len(entries) > 1:
             runs = f"runs {first} to {first + len(entries) - 1} of {total}"
             say(f"\n=== {runs}, trained together as one stack")
-            codes |= run_stack(entries)
+            codes |= run_stack(entries, stop)
         else:
             say(f"\n=== run {first} of {total}: {entries[0].job.directory.name}")
             if alone is not None and total > 1:
                 say(f"Alone        {alone}")
-            codes |= run_alone(entries[0])
-        if any(code not in (DONE, FAILED, DIVERGED) for code in codes.values()):
-            break
+            codes |= run_alone(entries[0], stop)
     return codes
-
-
-def _number(directory: Path) -> tuple[int, str]:
-    """A sweep's runs are numbered: 10_... comes after 9_..."""
-    number = directory.name.partition("_")[0]
-    return (int(number) if number.isdecimal() else 0, directory.name)
 
 
 def _compare(sweep: Path, directories: list[Path], title: str) -> None:

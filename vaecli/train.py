@@ -11,7 +11,7 @@ from vaecli.jobs import foresee
 from vaecli.resume import Resumed, expand, to_save
 
 if TYPE_CHECKING:
-    from vaecli.run import Job
+    from vaecli.opening import Job
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def _main(arguments: list[str]) -> int:
         if sweep is not None:
             from vaecli.launched import launch
 
-            return launch(expanded, sweep, typed=to_save(expanded))
+            return launch(expanded, sweep, typed=to_save(expanded), resume=resumed is not None)
         _collect(expanded, jobs, resumed)
         if not jobs:  # --help, --cfg and the like: Hydra has answered
             return 0
@@ -42,7 +42,7 @@ def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> 
     directory = None if resumed is None or resumed.sweep else resumed.directory
 
     def take(composed: Composed) -> None:
-        from vaecli.run import Job
+        from vaecli.opening import Job
 
         require(
             basic(), "hydra/launcher", " ".join(arguments),

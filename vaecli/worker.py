@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from vaecli.compose import Composed
 from vaecli.errors import UsageError
 from vaecli.inside import overrides_of, run_inside
+from vaecli.opening import Job
 from vaecli.reporting.comparison.runs import find_runs
-from vaecli.run import Job
-from vaecli.rundir import SUMMARY, RunDirectory
+from vaecli.rundir import SUMMARY, RunDirectory, never_began
 from vaecli.sweep import run_now
 
 LONGEST_REASON = 300
@@ -73,8 +73,8 @@ class Worker:
 
 def run_sweep(job: Composed, where: Path, flags: tuple[str, ...]) -> int:
     """Run the sweep that a job is, in the directory `where`; returns its exit code."""
-    if not (where / "config.resolved.yaml").exists():
-        (where / SUMMARY).unlink(missing_ok=True)  # what `record_end` said before it had runs
+    if never_began(where):
+        (where / SUMMARY).unlink()  # what `record_end` said before it had runs
     text = OmegaConf.create(job.text).sweep.inside
     code = run_inside(overrides_of(job.overrides, text), where, list(flags))
     if code and not (where.is_dir() and list(find_runs(where))):

@@ -33,6 +33,11 @@ class StopRequests:
             signal.signal(number, handler)
         self._previous = {}
 
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number; 0 if none has arrived."""
+        return 0 if self.received is None else 128 + self.received
+
     def raise_if_received(self) -> None:
         """Raise Interrupted if a signal has arrived."""
         if self.received is not None:

@@ -1,0 +1,151 @@
+"""A run's directory, opened: claimed for a new run, or taken up where one stopped."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from vaecli.config import Config, read, to_yaml
+from vaecli.data.base import Data
+from vaecli.data.digest import digest
+from vaecli.errors import UsageError, require
+from vaecli.identity import require_same
+from vaecli.load import load_plain
+from vaecli.reporting import console
+from vaecli.rundir import LOG, SUMMARY, RunDirectory, glance, hold, never_began, unwritable
+from vaecli.training import checkpoint
+
+POSITION = {"model", "optimizer", "strategies", "batches", "progress"}  # of a run in training
+
+
+@dataclass(frozen=True)
+class Job:
+    """What Hydra composed: one run to be made."""
+
+    overrides: list[str]
+    composed: str  # config.yaml: the composition before interpolations are resolved
+    directory: Path
+    sweep: Path | None = None  # the directory of the sweep that it is part of
+    resume: bool = False  # go on with whatever the directory holds of it
+
+    @cached_property
+    def config(self) -> Config:
+        """What was composed, validated. Raises UsageError."""
+        return read(OmegaConf.create(self.composed))
+
+
+class Opened(NamedTuple):
+    """A directory that this process holds until the log is closed."""
+
+    directory: RunDirectory
+    log: logging.Logger
+    before: dict[str, Any]  # the summary to go back to if the run is refused
+
+
+def open_run(job: Job, plain: dict[str, Any], data: Data, *, echo: bool) -> Opened:
+    """Claim the job's directory, or take it up, and mark the run as running.
+
+    plain: what is recorded of the config. echo: whether the log goes to the console too.
+    Raises UsageError for a directory that holds another run, is in use or cannot be written.
+    """
+    known = {"overrides": job.overrides, "data_digest": digest(data)}
+    running = {"run_state": "running", "reason": None}
+    anew = job.resume and never_began(job.directory)
+    if job.resume and not anew:
+        directory = RunDirectory.reopen(job.directory)
+        _require_same_run(directory.path, plain, known["data_digest"])
+        log = _open_log(directory, echo)
+        damaged = {**known, "run_state": "failed", "reason": f"{SUMMARY} was damaged"}
+        before = glance(directory.path / SUMMARY) or damaged
+        directory.write_json(SUMMARY, {**known, **before, **running})
+        return Opened(directory, log, before)
+    started = {**running, **known}
+    if anew:
+        directory = RunDirectory.reopen(job.directory)
+    else:
+        directory = RunDirectory.claim(job.directory, started)
+    log = _open_log(directory, echo)
+    directory.write_json(SUMMARY, started)
+    write_down(directory, job, plain)
+    return Opened(directory, log, {**started, "run_state": "failed", "reason": "wrong use"})
+
+
+def claim_pending(job: Job, config: Config, data: Data) -> None:
+    """Record a run that was kept from being started, for the comparison and for a resume."""
+    summary = {"run_state": "pending", "reason": None, "overrides": job.overrides}
+    if job.resume:
+        if not in_use(job.directory):
+            directory = RunDirectory(job.directory)
+            directory.write_json(SUMMARY, {**glance(job.directory / SUMMARY), **summary})
+        return
+    directory = RunDirectory.claim(job.directory, summary)
+    write_down(directory, job, recorded(config, data))
+
+
+def write_down(directory: RunDirectory, job: Job, plain: dict[str, Any]) -> None:
+    """What was asked, composed and resolved; the last file says that the run has begun."""
+    directory.write_text("overrides.yaml", to_yaml(job.overrides))
+    directory.write_text("config.yaml", job.composed)
+    directory.write_text("config.resolved.yaml", to_yaml(plain))
+
+
+def recorded(config: Config, data: Data) -> dict[str, Any]:
+    """The resolved config with the automatic likelihood named."""
+    name, _ = config.make_likelihood(data)
+    likelihood = {**config.plain["likelihood"], "name": name}
+    return {**config.plain, "likelihood": likelihood, "resume": None}
+
+
+def last_checkpoint(directory: Path) -> Path:
+    """Where the run in `directory` goes on from."""
+    return directory / "checkpoints" / "last.pt"
+
+
+def position(directory: Path) -> dict[str, Any] | None:
+    """The checkpoint to go on from; None for a run that stopped before it wrote one."""
+    last = last_checkpoint(directory)
+    found = checkpoint.load(last) if last.exists() else None
+    if found is not None and not set(found) >= POSITION:
+        raise UsageError("checkpoint", last, "is not one of a run in training", "use its last.pt")
+    return found
+
+
+def in_use(directory: Path) -> bool:
+    """Whether some process is at work on the run in `directory`."""
+    try:
+        with open(directory / LOG, "r+", encoding="utf-8") as log:
+            return not hold(log)
+    except OSError:
+        return False
+
+
+def _open_log(directory: RunDirectory, echo: bool) -> logging.Logger:
+    """The run's log, which is locked while it is open: one process works on a run at a time."""
+    path = directory.path / LOG
+    try:
+        log = console.open_log(path, echo=echo)
+    except OSError as error:
+        raise unwritable(directory.path, error) from error
+    if not all(hold(h.stream) for h in log.handlers if isinstance(h, logging.FileHandler)):
+        console.close_log(log)
+        raise UsageError(
+            "run", directory.path, "is being worked on by another process",
+            "wait for its end, or stop it",
+        )  # fmt: skip
+    return log
+
+
+def _require_same_run(directory: Path, plain: dict[str, Any], found: str) -> None:
+    require_same(load_plain(directory), plain)
+    trained_on = glance(directory / SUMMARY).get("data_digest", found)
+    require(
+        trained_on == found or "path" not in plain["data"],
+        "data.path", plain["data"].get("path"),
+        "does not hold the data that the run was begun with",
+        "name that data, or start a new run",
+    )  # fmt: skip

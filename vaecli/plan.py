@@ -13,11 +13,11 @@ from vaecli.config import Config, Stacking
 from vaecli.data.base import Data
 from vaecli.errors import UsageError
 from vaecli.identity import flat
-from vaecli.run import Job, last_checkpoint
+from vaecli.opening import Job, last_checkpoint
 from vaecli.training import checkpoint
 from vaecli.training.memory import largest_stack
 from vaecli.training.precision import choose_precision
-from vaecli.training.stacked import agree, number_fields, try_stacking
+from vaecli.training.stackable import agree, number_fields, try_stacking
 
 # What may differ within a stack, besides the strategies' numbers and the whole schedule.
 NUMBERS = {"seed", "trainer.lr", "trainer.weight_decay", "trainer.clip"}
@@ -141,7 +141,5 @@ def _stacks(members: list[Entry]) -> list[Group]:
     most = min(fitting, *(m.config.sweep.max_stack or MOST for m in members))
     count = -(-len(members) // most)  # of about equal size
     stacks = [members[i::count] for i in range(count)]
-    return [
-        Group(stack, "no second run fits into memory, or sweep.max_stack=1" if most == 1 else None)
-        for stack in stacks
-    ]
+    alone = "no second run fits into memory" if fitting == 1 else "sweep.max_stack=1"
+    return [Group(stack, alone if most == 1 else None) for stack in stacks]

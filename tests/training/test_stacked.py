@@ -6,64 +6,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from stacks import configs, fits
 from torch.func import functional_call
 
 from vaecli.build import build
 from vaecli.compose import CONFIGS
-from vaecli.config import read
 from vaecli.models.stacked_layers import LayersAsAlone
 from vaecli.training import checkpoint
-from vaecli.training.fit import Fit
 from vaecli.training.meter import Diverged
-from vaecli.training.precision import Precision
 from vaecli.training.signals import StopRequests
-from vaecli.training.stacked import Stack, agree
+from vaecli.training.stackable import agree
+from vaecli.training.stacked import Stack
 from vaecli.training.stacked_adam import Rates, StackedAdam
 
 STRATEGIES = sorted(path.stem for path in (Path(CONFIGS) / "strategy").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (Path(CONFIGS) / "model").glob("*.yaml"))
-
-
-class Rows:
-    """An observer that keeps what it is told."""
-
-    def __init__(self):
-        self.rows, self.losses = [], []
-
-    def window(self, step, means):
-        pass
-
-    def evaluation(self, row):
-        self.rows.append(row)
-
-    def warn(self, text):
-        pass
-
-
-def configs(common, own):
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return [read(compose("config", overrides=[*common, *each])) for each in own]
-
-
-def fits(common, own, tmp_path, name, dtype=None):
-    made = []
-    for number, config in enumerate(configs(common, own)):
-        data = config.data.load() if not made else made[0].data
-        fit = Fit(
-            build(config, data),
-            data,
-            trainer=config.trainer,
-            schedule=config.schedule,
-            precision=Precision(torch.device("cpu"), dtype),
-            seed=config.seed,
-            threshold=0.01,
-            directory=tmp_path / f"{name}{number}",
-        )
-        (tmp_path / f"{name}{number}").mkdir()
-        fit.observer = Rows()
-        made.append(fit)
-    return made
 
 
 def losses_alone(fit):

@@ -149,7 +149,7 @@ class Fit(Loop):
         with torch.no_grad():
             distortion, rate = -terms.log_px.mean(), terms.kl_per_dim.sum(-1).mean()
             self.meter.add(loss.detach(), distortion, rate)
-        self.state = strategy.after_update(self.state, update, loss)
+        self.state = strategy.after_update(self.state, update, loss.detach())
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder
@@ -308,4 +308,5 @@ class Fit(Loop):
 
     def save(self, name: str) -> None:
         """Write a checkpoint. What the meter holds must have been read."""
+        self.set_lrs()
         checkpoint.save(self.directory / f"{name}.pt", self.state_dict())

@@ -4,26 +4,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from vaecli.data.base import Data
 from vaecli.diagnosis.rate import Encoded
 from vaecli.diagnosis.together import look_together
 from vaecli.models.stacked_layers import LayersAsAlone
-from vaecli.models.vae import VAE
-from vaecli.objectives.objective import Objective
 from vaecli.objectives.strategies.base import Strategy, Update
 from vaecli.training.fit import VALIDATION_SAMPLES, Fit
 from vaecli.training.loop import Loop
 from vaecli.training.settings import Optimizer
 from vaecli.training.signals import StopRequests
+from vaecli.training.stackable import differing_numbers, forward_pass
 from vaecli.training.stacked_adam import Rates, StackedAdam
+from vaecli.training.streams import Streams
 
 Tensors = dict[str, Tensor]
 
@@ -31,9 +28,9 @@ Tensors = dict[str, Tensor]
 class Stack(Loop):
     """Several runs in training, in lockstep; each is a `Fit`, and stays one.
 
-    The runs must agree in all but tensors (`agree`) and stand at the same update. Their parameters,
-    buffers and moments become views of the stack's, so a run's checkpoint, its evaluation and its
-    diagnosis are those of a run alone. Runs of the same seed share their batches and noise.
+    The runs must agree in all but tensors (`stackable.agree`) and stand at the same update. Their
+    parameters, buffers and moments become views of the stack's, so a run's checkpoint, its
+    evaluation and its diagnosis are those of a run alone.
 
     A run that diverges or fails is taken out, and the others go on.
     """
@@ -73,11 +70,10 @@ class Stack(Loop):
     def update(self) -> bool:
         """One optimiser step of all; True if the decoders moved."""
         first = self.fits[0]
-        strategy = first.objective.filling("updates")
-        update = strategy.next_update(first.state)
+        update = self._next_update()
         self._set_moving(update)
-        x = self._batch(update.batch)
-        noise = self._noise(x.shape[1])
+        x = self._streams.batch(update.batch)
+        noise = self._streams.noise(first.objective.vae.noise_shapes(x.shape[1]))
         with self.precision.autocast(), LayersAsAlone():
             losses, statistics, state = self._forward(
                 self._leaves, self._buffers, self._numbers, x, noise, self._betas[:, self.step],
@@ -87,10 +83,11 @@ class Stack(Loop):
         self._clip()
         self._adam.step(first.lr_share())
         self._window.append(statistics.detach())
-        minds = type(strategy).after_update is not Strategy.after_update
+        losses = losses.detach()
         for row, fit in enumerate(self.fits):
             fit.state |= {key: value[row].detach() for key, value in state.items()}
-            if minds:
+            if self._minds("after_update"):
+                strategy = fit.objective.filling("updates")
                 fit.state = strategy.after_update(fit.state, update, losses[row])
             fit.progress.encoder_updates += update.encoder
             fit.progress.step += update.decoder
@@ -125,50 +122,23 @@ class Stack(Loop):
     def save_last(self) -> None:
         """Write every run's last.pt."""
         self.read_window()
-
-        def save(fit: Fit, row: int) -> None:
-            fit.set_lrs()
-            fit.save("last")
-
-        self._each(save)
+        self._each(lambda fit, row: fit.save("last"))
         self._start_clock()
 
     # ------------------------------------------------------------------ one update
 
-    def _batch(self, which: str) -> Tensor:
-        """The batches of all runs, (S, B, C, H, W)."""
-        indices = [leader.batches.index(which) for leader in self._leaders]
-        split = self.data.train
-        if self.data.dynamic:  # each stream draws its own pixels
-            x = torch.stack([
-                self.data.batch(split, index, leader.binarisation)
-                for index, leader in zip(indices, self._leaders, strict=True)
-            ])  # fmt: skip
-        else:
-            x = self.data.batch(split, torch.cat(indices)).unflatten(0, (len(indices), -1))
-        return self._for_runs(x)
+    def _next_update(self) -> Update:
+        """What all runs move next. Raises RuntimeError if they ask for different things."""
+        asked = self.fits if self._minds("next_update") else self.fits[:1]
+        updates = {fit.objective.filling("updates").next_update(fit.state) for fit in asked}
+        if len(updates) > 1:
+            raise RuntimeError("its runs ask for different updates next")
+        return updates.pop()
 
-    def _noise(self, size: int) -> Tensors:
-        """The noise of all runs: name -> (S, K, B, Z) for "z"."""
-        shapes = self.fits[0].objective.vae.noise_shapes(size)
-        device = self.precision.device
-        return {
-            name: self._for_runs(
-                torch.stack([
-                    torch.randn(shape, generator=leader.noise, device=device)
-                    for leader in self._leaders
-                ])
-            )
-            for name, shape in shapes.items()
-        }  # fmt: skip
-
-    def _for_runs(self, streams: Tensor) -> Tensor:
-        """One row a stream -> one row a run."""
-        if len(self._leaders) == len(self.fits):
-            return streams
-        if len(self._leaders) == 1:
-            return streams.expand(len(self.fits), *streams.shape[1:])
-        return streams.index_select(0, self._stream)
+    def _minds(self, method: str) -> bool:
+        """Whether the runs' strategies have a `method` of their own in the slot "updates"."""
+        strategy = type(self.fits[0].objective.filling("updates"))
+        return getattr(strategy, method) is not getattr(Strategy, method)
 
     def _loss_state(self) -> Tensors:
         """The state that the loss reads and renews, (S, ...) each."""
@@ -230,8 +200,8 @@ class Stack(Loop):
             key: torch.tensor([getattr(s, key) for s in strategies], device=device)
             for key in differing_numbers(strategies)
         }
-        self._forward = torch.vmap(_pass(first.objective.vae, self._loss_strategy))
-        self._share_streams()
+        self._forward = torch.vmap(forward_pass(first.objective.vae, self._loss_strategy))
+        self._streams = Streams(fits)
         self._moving: tuple[bool, bool] | None = None
         self._step = first.progress.step
 
@@ -246,21 +216,6 @@ class Stack(Loop):
                         if key in own:
                             value.copy_(own[key])
                     own.update(ours)
-
-    def _share_streams(self) -> None:
-        """Runs whose batches and noise are the same share them: one leader for each stream."""
-        self._leaders: list[Fit] = []
-        rows = []
-        for fit in self.fits:
-            same = (i for i, leader in enumerate(self._leaders) if _same_streams(fit, leader))
-            row = next(same, len(self._leaders))
-            if row == len(self._leaders):
-                self._leaders.append(fit)
-            leader = self._leaders[row]
-            fit.batches, fit.noise = leader.batches, leader.noise
-            fit.binarisation = leader.binarisation
-            rows.append(row)
-        self._stream = torch.tensor(rows, device=self.precision.device)
 
     def _each(self, act: Callable[[Fit, int], None]) -> None:
         """Do it for every run; those for which it fails are taken out of the stack."""
@@ -280,86 +235,6 @@ class Stack(Loop):
         self._clock = time.perf_counter()
 
 
-def try_stacking(objective: Objective, data: Data) -> None:
-    """A forward pass of two runs over two examples; raises whatever keeps them from being stacked.
-
-    Every number of the strategy that fills "loss" goes in as a tensor, as it may in a sweep.
-    """
-    vae, strategy = objective.vae, objective.filling("loss")
-    x = data.batch(data.train, torch.arange(2))
-    both = [2]
-    numbers = {k: torch.ones(both) for k in number_fields(type(strategy))}
-    noise = {n: torch.zeros(both + list(s)) for n, s in vae.noise_shapes(2).items()}
-    state = {k: torch.stack([v, v]) for k, v in strategy.init_state().items()}
-    tensors = [
-        {name: torch.stack([t.detach(), t.detach()]) for name, t in found}
-        for found in (vae.named_parameters(), vae.named_buffers())
-    ]
-    on_device = [
-        {name: tensor.to(data.device) for name, tensor in part.items()}
-        for part in (numbers, noise, state)
-    ]
-    beta = torch.ones(both, device=data.device)
-    with LayersAsAlone():
-        forward = torch.vmap(_pass(vae, strategy))
-        forward(*tensors, on_device[0], x.expand(*both, *x.shape), on_device[1], beta, on_device[2])
-
-
-def agree(first: VAE, other: VAE) -> bool:
-    """Whether two models differ in nothing but the values of their tensors, so that they stack.
-
-    A number that a module holds as a plain attribute would be taken from the first run for all.
-    """
-    ours, theirs = dict(first.named_modules()), dict(other.named_modules())
-    if list(ours) != list(theirs):
-        return False
-    for name, module in ours.items():
-        if type(module) is not type(theirs[name]) or _plain(module) != _plain(theirs[name]):
-            return False
-    tensors = (dict(vae.named_parameters()) | dict(vae.named_buffers()) for vae in (first, other))
-    shapes = [{name: (t.shape, t.dtype) for name, t in found.items()} for found in tensors]
-    return shapes[0] == shapes[1]
-
-
-def _plain(module: nn.Module) -> dict:
-    simple = (bool, int, float, str, tuple, type(None))
-    return {key: value for key, value in vars(module).items() if isinstance(value, simple)}
-
-
-def differing_numbers(strategies: Iterable[Strategy]) -> list[str]:
-    """The number fields in which strategies of one class differ."""
-    strategies = list(strategies)
-    return [
-        key
-        for key in number_fields(type(strategies[0]))
-        if len({getattr(strategy, key) for strategy in strategies}) > 1
-    ]
-
-
-def number_fields(strategy: type[Strategy]) -> list[str]:
-    """The fields that may differ within a stack: those annotated `float`."""
-    return [f.name for f in dataclasses.fields(strategy) if f.type in (float, "float")]
-
-
-def _pass(vae: VAE, strategy: Strategy) -> Callable:
-    """The forward pass of one run, to be mapped over the stack.
-
-    (leaves, buffers, numbers, x (B, ...), noise, beta (), state) -> loss (), the meter's
-    statistics (3,), state.
-    """
-
-    def forward(
-        leaves: Tensors, buffers: Tensors, numbers: Tensors, x: Tensor, noise: Tensors,
-        beta: Tensor, state: Tensors,
-    ) -> tuple[Tensor, Tensor, Tensors]:  # fmt: skip
-        terms = functional_call(vae, (leaves, buffers), (x, noise))
-        loss, state = dataclasses.replace(strategy, **numbers).loss(terms, beta, state)
-        rate = terms.kl_per_dim.sum(-1).mean()
-        return loss, torch.stack((loss, -terms.log_px.mean(), rate)), state
-
-    return forward
-
-
 def _stacked(rows: list[Tensors]) -> Tensors:
     """By name (S, ...): the rows' tensors, each of which becomes a view of its stack."""
     stacks = {}
@@ -373,18 +248,3 @@ def _stacked(rows: list[Tensors]) -> Tensors:
 
 def _rates(fit: Fit) -> Rates:
     return Rates(tuple(fit.lrs.items()), fit.trainer.weight_decay)
-
-
-def _same_streams(fit: Fit, leader: Fit) -> bool:
-    if fit.seed != leader.seed:
-        return False
-    ours, theirs = fit.batches.state_dict(), leader.batches.state_dict()
-    held = (ours.pop("held"), theirs.pop("held"))
-    same_held = held[0] is held[1] or (None not in held and torch.equal(*held))
-    return (
-        same_held
-        and ours["taken"] == theirs["taken"]
-        and torch.equal(ours["random"], theirs["random"])
-        and torch.equal(fit.noise.get_state(), leader.noise.get_state())
-        and torch.equal(fit.binarisation.get_state(), leader.binarisation.get_state())
-    )

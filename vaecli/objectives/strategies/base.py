@@ -35,7 +35,8 @@ class Strategy:
 
     In a stack of runs, fields annotated `float` may differ between them. `loss` then runs under
     torch.vmap, with each such field a tensor (): no `if` on it, no Python `max`. A module put in
-    by `install` must hold such a number in a buffer. `next_update` is asked of one run for all.
+    by `install` must hold such a number in a buffer. What `next_update` returns must be the same
+    for all runs of a stack, so it may depend on counts and on whole numbers.
     """
 
     slots: ClassVar[frozenset[str]] = frozenset()
@@ -67,7 +68,7 @@ class Strategy:
         return Update()
 
     def after_update(self, state: State, update: Update, loss: Tensor) -> State:
-        """Slot `updates`: called after every optimiser step with its loss, () on the device."""
+        """Slot `updates`: called after every optimiser step with its loss, (), without gradient."""
         return state
 
     def after_epoch(self, state: State, validation: Encoded) -> State:

@@ -1,0 +1,81 @@
+"""The random streams of a stack's runs: batches and noise, shared by runs of one seed."""
+
+# S stacked runs, L distinct streams among them, B batch, K samples, Z latent
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaecli.training.fit import Fit
+
+
+class Streams:
+    """Batches and noise for all runs at once.
+
+    Runs that stand at the same place of the same streams share them: one leader draws for each.
+    """
+
+    def __init__(self, fits: list[Fit]):
+        self.data, self.device = fits[0].data, fits[0].precision.device
+        self._leaders: list[Fit] = []
+        rows = []
+        for fit in fits:
+            same = (i for i, leader in enumerate(self._leaders) if _same_streams(fit, leader))
+            row = next(same, len(self._leaders))
+            if row == len(self._leaders):
+                self._leaders.append(fit)
+            leader = self._leaders[row]
+            fit.batches, fit.noise = leader.batches, leader.noise
+            fit.binarisation = leader.binarisation
+            rows.append(row)
+        self._row = torch.tensor(rows, device=self.device)  # (S,) the stream of each run
+
+    def batch(self, which: str) -> Tensor:
+        """The batches that an update asks for, (S, B, C, H, W)."""
+        indices = [leader.batches.index(which) for leader in self._leaders]
+        split = self.data.train
+        if self.data.dynamic:  # each stream draws its own pixels
+            x = torch.stack([
+                self.data.batch(split, index, leader.binarisation)
+                for index, leader in zip(indices, self._leaders, strict=True)
+            ])  # fmt: skip
+        else:
+            x = self.data.batch(split, torch.cat(indices)).unflatten(0, (len(indices), -1))
+        return self._for_runs(x)
+
+    def noise(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+        """The noise of all runs: name -> (S, K, B, Z) for "z"."""
+        return {
+            name: self._for_runs(
+                torch.stack([
+                    torch.randn(shape, generator=leader.noise, device=self.device)
+                    for leader in self._leaders
+                ])
+            )
+            for name, shape in shapes.items()
+        }  # fmt: skip
+
+    def _for_runs(self, streams: Tensor) -> Tensor:
+        """(L, ...) -> (S, ...)."""
+        runs = len(self._row)
+        if len(self._leaders) == runs:
+            return streams
+        if len(self._leaders) == 1:
+            return streams.expand(runs, *streams.shape[1:])
+        return streams.index_select(0, self._row)
+
+
+def _same_streams(fit: Fit, leader: Fit) -> bool:
+    if fit.seed != leader.seed:
+        return False
+    ours, theirs = fit.batches.state_dict(), leader.batches.state_dict()
+    held = (ours.pop("held"), theirs.pop("held"))
+    same_held = held[0] is held[1] or (None not in held and torch.equal(*held))
+    return (
+        same_held
+        and ours["taken"] == theirs["taken"]
+        and torch.equal(ours["random"], theirs["random"])
+        and torch.equal(fit.noise.get_state(), leader.noise.get_state())
+        and torch.equal(fit.binarisation.get_state(), leader.binarisation.get_state())
+    )

@@ -25,7 +25,6 @@ LONGEST_NAME = 120  # of a sweep's run directory
 WRONG_USE, INTERRUPTED = 2, 130  # exit codes
 REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
 
-
 # Both can name code to run, so a resumed run's files are not asked for them.
 TYPED_AGAIN = "  if it was begun with --config-dir or extend, these have to be typed again"
 
@@ -135,7 +134,11 @@ def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
     """Of a sweep's run: its number and what is swept of its `overrides`; `typed` says what is."""
     fixed = {key_of(o) for o in typed if not _sweeps(o)}
     swept = [o for o in overrides if key_of(o) not in fixed]
-    return f"{number}_{','.join(swept)}".rstrip("_").replace("/", "-")[:LONGEST_NAME]
+    name = f"{number}_{','.join(swept)}".rstrip("_").replace("/", "-")
+    if len(name) <= LONGEST_NAME:
+        return name
+    end = LONGEST_NAME // 3  # the last key, often the seed, is what tells neighbours apart
+    return f"{name[: LONGEST_NAME - end - 3]}...{name[-end:]}"
 
 
 def _sweeps(override: str) -> bool:

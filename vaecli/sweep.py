@@ -94,6 +94,7 @@ class _Sweep:
 
         Raises UsageError, before anything is written, if one of the jobs is wrong.
         """
+        say(f"{len(jobs)} runs, in {self.directory}")
         entries, where = self._prepared(jobs)
         if self._file is None:
             self._file = begin_sweep(self.directory, self.typed)

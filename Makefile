@@ -45,6 +45,7 @@ acceptance: $(INSTALLED)
 	$(BIN)/python benchmarks/ppca.py --data $(DATA)
 	$(BIN)/python benchmarks/diagnosis.py --data $(DATA)
 	$(BIN)/python benchmarks/sweep.py --data $(DATA)
+	$(BIN)/python benchmarks/parity.py --data $(DATA)
 
 # The studies on the real MNIST, each ending in its comparison.html: about an hour on two cores.
 STUDY = $(BIN)/vae-train data.root=$(DATA) hydra.sweep.dir=outputs/studies

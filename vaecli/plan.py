@@ -11,10 +11,9 @@ import torch
 from vaecli.build import build
 from vaecli.config import Config, Stacking
 from vaecli.data.base import Data
-from vaecli.errors import UsageError
 from vaecli.identity import flat
+from vaecli.models.vae import VAE
 from vaecli.opening import Job, last_checkpoint
-from vaecli.training import checkpoint
 from vaecli.training.memory import largest_stack
 from vaecli.training.precision import choose_precision
 from vaecli.training.stackable import agree, number_fields, try_stacking
@@ -94,42 +93,35 @@ def _place(job: Job) -> list[int]:
     last = last_checkpoint(job.directory)
     if not job.resume or not last.exists():
         return [0, 0]
-    try:
-        progress = checkpoint.load(last).get("progress", {})
-    except UsageError:
-        return [-1, -1]  # its run says what is wrong with it when it is opened
-    return [progress.get("step", 0), progress.get("encoder_updates", 0)]
+    try:  # mapped: the weights stay on the disk
+        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        progress = content["progress"]
+        return [progress["step"], progress["encoder_updates"]]
+    except Exception:  # whatever is wrong with it, its run says so when it is opened
+        return [-1, -1]
 
 
 def _alike(members: list[Entry]) -> list[list[Entry]]:
-    """Members whose models differ in nothing but tensors: their strategies may have built them."""
-    kinds: list[tuple[Entry, list[Entry]]] = []
-    of_strategies: dict[tuple, list[Entry]] = {}
+    """Members whose models differ in nothing but tensors: strategies and seeds go into them."""
+    kinds: list[tuple[VAE, list[Entry]]] = []
+    known: dict[str, list[Entry]] = {}
     for member in members:
-        same = of_strategies.get(member.config.strategies)
-        if same is None:
+        made_of = json.dumps([member.config.plain["strategy"], member.config.seed], sort_keys=True)
+        if made_of not in known:
             vae = build(member.config, member.data).vae
-            same = next(
-                (
-                    group
-                    for first, group in kinds
-                    if agree(build(first.config, first.data).vae, vae)
-                ),
-                None,
-            )
-            if same is None:
-                same = []
-                kinds.append((member, same))
-            of_strategies[member.config.strategies] = same
-        same.append(member)
-    return [group for _, group in kinds]
+            kind = next((kind for first, kind in kinds if agree(first, vae)), [])
+            if not kind:
+                kinds.append((vae, kind))
+            known[made_of] = kind
+        known[made_of].append(member)
+    return [kind for _, kind in kinds]
 
 
 def _stacks(members: list[Entry]) -> list[Group]:
     """Members of one structure, cut into stacks that fit into memory."""
     first = members[0]
     if len(members) == 1:
-        return [Group(members, "its modules hold other numbers than those of the runs like it")]
+        return [Group(members, "its modules cannot be seen to hold what the other runs' do")]
     batch_size = first.config.trainer.batch_size
     objective = build(first.config, first.data)
     try:
@@ -138,8 +130,10 @@ def _stacks(members: list[Entry]) -> list[Group]:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
         return [Group([member], f"it cannot be vmapped: {why}") for member in members]
     fitting = largest_stack(objective, first.data, batch_size) or MOST
-    most = min(fitting, *(m.config.sweep.max_stack or MOST for m in members))
+    asked = min(m.config.sweep.max_stack or MOST for m in members)
+    most = min(fitting, asked)
     count = -(-len(members) // most)  # of about equal size
     stacks = [members[i::count] for i in range(count)]
-    alone = "no second run fits into memory" if fitting == 1 else "sweep.max_stack=1"
-    return [Group(stack, alone if most == 1 else None) for stack in stacks]
+    room = f"memory has room for {fitting} at a time"
+    alone = f"sweep.max_stack={asked}" if asked <= fitting else room
+    return [Group(stack, alone if len(stack) == 1 else None) for stack in stacks]

@@ -98,12 +98,45 @@ def test_what_has_no_part_in_training_is_never_swept(sweep, key):
     assert len(collect(made).settings) == 1
 
 
-def test_other_files_are_other_data_wherever_they_lie(sweep):
-    sweep(config={"data.name": "npz", "data.path": "/here/faces.npz"})
-    sweep(config={"data.name": "npz", "data.path": "/there/faces.npz"})
-    made = sweep(config={"data.name": "npz", "data.path": "/there/cats.npz"})
+def test_data_is_known_by_its_digest_wherever_it_lies_and_else_by_its_path(sweep):
+    def at(path, **known):
+        return sweep(config={"data.name": "npz", "data.path": path}, **known)
+
+    at("/here/faces.npz", data_digest="f1")
+    at("/there/faces.npz", data_digest="f1")
+    made = at("/there/cats.npz", data_digest="c1")
     found = [(s.values["data"], len(s.runs)) for s in collect(made).settings]
     assert found == [("npz:faces.npz", 2), ("npz:cats.npz", 1)]
+    made = at("/old/faces.npz", data_digest="f2")
+    found = [(s.values["data"], len(s.runs)) for s in collect(made).settings]
+    assert found == [("npz:here/faces.npz", 2), ("npz:there/cats.npz", 1), ("npz:old/faces.npz", 1)]
+    made = at("/old/faces.npz", data_digest="f3")  # the file was written anew
+    found = [s.values["data"] for s in collect(made).settings]
+    assert found[2:] == ["npz:old/faces.npz (f2)", "npz:old/faces.npz (f3)"]
+
+
+def test_files_of_one_name_without_a_digest_are_two(sweep):
+    for place in ("a", "b"):
+        made = sweep(config={"data.name": "npz", "data.path": f"/{place}/x/faces.npz"})
+    found = [s.values["data"] for s in collect(made).settings]
+    assert found == ["npz:a/x/faces.npz", "npz:b/x/faces.npz"]
+
+
+def test_digests_of_other_parts_of_one_file_make_it_no_other_data(sweep):
+    for limit in (100, 200):
+        for place in ("a", "b"):  # a copy, known by the digest of each part
+            made = sweep(f"data.limit={limit}", data_digest=f"d{limit}",
+                         config={"data.name": "npz", "data.path": f"/{place}/x.npz"})  # fmt: skip
+    comparison = collect(made)
+    assert comparison.keys == ("data.limit",)
+    assert [len(s.runs) for s in comparison.settings] == [2, 2]
+    assert len(comparison.comparable()) == 1
+
+
+def test_one_path_in_two_spellings_is_one_file(sweep):
+    for path in ("x/faces.npz", "./x//faces.npz"):
+        made = sweep(config={"data.name": "npz", "data.path": path})
+    assert collect(made).keys == ()
 
 
 def test_equal_numbers_are_one_value_and_a_truth_is_no_number(sweep):
@@ -176,7 +209,7 @@ def test_a_count_that_all_seeds_agree_in_stands_alone_and_a_mean_of_counts_has_a
     column = KNOWN["active_dimensions"]
     assert shown_spread(spread([4.0, 4.0]), column) == "4"
     assert shown_spread(spread([3.0, 4.0]), column) == "3.5 ± 0.7"
-    assert spread([None, None]) is None
+    assert spread([]) is None
 
 
 def test_rankings_stay_within_one_beta_and_one_data_set(sweep):
@@ -192,6 +225,48 @@ def test_rankings_stay_within_one_beta_and_one_data_set(sweep):
     for where, ranked in rankings:
         assert [s.values["strategy"] for s in ranked] == ["free_bits", "none"]
         assert len({(s.values["data"], s.values["schedule.beta"]) for s in ranked}) == 1, where
+
+
+def test_losses_of_other_pixels_are_not_compared(sweep):
+    for binarise in ("none", "dynamic"):
+        for strategy in ("none", "free_bits"):
+            made = sweep(f"strategy={strategy}", f"data.binarise={binarise}",
+                         config={"data.limit": 100 + len(binarise)})  # fmt: skip
+    groups = collect(made).comparable()
+    assert [where for where, _ in groups] == ["data.binarise none", "data.binarise dynamic"]
+    assert any("Different data" in caution for caution in cautions(collect(made)))
+    assert len(collect(made).rankings()) == 2
+
+
+@pytest.mark.parametrize("key", ["data.image_size", "data.seed", "data.key", "data.spectrum"])
+def test_what_changes_the_density_parts_losses(sweep, key):
+    sweep(config={key: 1})
+    made = sweep(config={key: 2})
+    assert [where for where, _ in collect(made).comparable()] == [f"{key} 1", f"{key} 2"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["data.root", "data.download", "data.limit", "data.memory_limit_gb", "data.val_fraction",
+     "data.suggested.latent_dim"],
+)  # fmt: skip
+def test_where_data_lies_and_how_much_of_it_is_used_leaves_losses_comparable(sweep, key):
+    sweep(config={key: 1})
+    made = sweep(config={key: 2})
+    assert [where for where, _ in collect(made).comparable()] == [""]
+
+
+def test_a_run_that_left_no_config_and_no_loss_is_no_other_data(sweep):
+    sweep("schedule.beta=1")
+    made = sweep("schedule.beta=2", state="failed")
+    (made[1] / "config.resolved.yaml").unlink()
+    assert cautions(collect(made)) == []
+
+
+def test_what_follows_from_the_data_is_not_said_beside_its_name(sweep):
+    for data, size in (("digits", 8), ("mnist", 28)):
+        made = sweep(f"data={data}", config={"data.image_size": size})
+    assert [where for where, _ in collect(made).comparable()] == ["data digits", "data mnist"]
 
 
 # ---------------------------------------------------------------------- damaged directories
@@ -275,6 +350,29 @@ def test_the_console_shows_settings_where_there_are_seeds_and_else_runs(sweep):
     assert [line.split()[:4] for line in by_setting if "HEALTHY" in line] == [
         ["1", "1", "HEALTHY", "3"], ["2", "2", "HEALTHY", "2"]
     ]  # fmt: skip
+
+
+def test_runs_that_differ_in_their_seed_alone_are_a_row_with_their_seeds(sweep):
+    for seed in (3, 1):
+        made = sweep(f"seed={seed}")
+    head, _, row, *_ = comparison_table(collect(made)).splitlines()
+    assert head.startswith("seeds")
+    assert row.startswith("3, 1")
+
+
+def test_runs_are_told_apart_by_their_config_however_their_directories_are_called(tmp_path):
+    made = [
+        make_run(tmp_path / f"{n}_cut", "schedule.beta=2", f"strategy={strategy}", f"seed={seed}",
+                 state=state)
+        for n, (strategy, seed, state) in enumerate(
+            [("none", 3, "done"), ("none", 4, "failed"), ("free_bits", 3, "done")])
+    ]  # fmt: skip
+    comparison = collect(made)
+    found = [(row["strategy"], row["seed"]) for row in rows_of(comparison)]
+    assert found == [("none", "3"), ("none", "4"), ("free_bits", "3")]
+    for made in (comparison_table, lambda c: comparison_markdown(c, "x"), comparison_latex):
+        words = made(comparison)
+        assert "strategy=none, seed=4 (1_cut): failed" in words
 
 
 def test_the_console_keeps_its_width_and_says_what_it_leaves_out(sweep):
@@ -380,13 +478,19 @@ def test_it_says_between_which_betas_active_dimensions_fall_to_0(sweep):
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ([0, 0], "No dimension is active at any beta"),
-        ([4, 1], "Up to beta 2, the highest that finished"),
+        ([(0,), (0,)], "No dimension is active in any run that finished, from beta 1 on"),
+        ([(4,), (1,)], "Up to beta 2, the highest that finished, every run has active dimensions"),
+        ([(4, 4), (2, 0)], "At beta 2, the highest that finished, 1 of 2 runs has active dim"),
+        ([(4, 0), (2, 2)], "At beta 2, the highest that finished, every run has active dim"),
+        ([(4, 0), (0, 0)], "to 0 in every run between beta 1 and 2, but at 1 only 1 of 2 runs has"),
+        ([(4, 4), (0, 0)], "Active dimensions fall to 0 in every run between beta 1 and 2."),
     ],
 )
-def test_it_says_so_if_there_is_no_such_beta(sweep, counts, words):
-    for beta, active in zip((1, 2), counts, strict=True):
-        made = sweep(f"schedule.beta={beta}", active_dimensions=active)
+def test_its_sentence_about_the_end_is_true_of_every_run(sweep, counts, words):
+    for beta, every in zip((1, 2), counts, strict=True):
+        for seed, active in enumerate(every):
+            typed = (f"schedule.beta={beta}", f"seed={seed}")
+            made = sweep(*typed, active_dimensions=active)
     assert any(words in sentence for sentence in findings(collect(made)))
 
 
@@ -403,6 +507,35 @@ def test_a_rate_without_information_is_named_but_not_one_at_the_ceiling(
     assert bool(said) is idle
     if idle:
         assert "strategy=delta_vae (rate 8.00, mutual information 0.10 nats)" in said[0]
+
+
+def test_a_rate_without_information_is_counted_by_runs_and_not_hidden_in_their_mean(sweep):
+    sweep("seed=0", rate=8.0, mutual_information=6.0)
+    made = sweep("seed=1", rate=8.0, mutual_information=0.1)
+    (said,) = [s for s in findings(collect(made)) if "Rate without information" in s]
+    assert "1 of 2 runs; on average rate 8.00, mutual information 0.10 nats" in said
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_sentence_about_means_says_so(sweep, seeds):
+    for latent_dim in (2, 4):
+        for strategy in ("none", "free_bits"):
+            for seed in range(seeds):
+                made = sweep(f"model.latent_dim={latent_dim}", f"strategy={strategy}",
+                             f"seed={seed}", validation_loss=20.0 + seed + latent_dim)  # fmt: skip
+    said = [s for s in findings(collect(made)) if "lowest validation" in s or "Active of" in s]
+    assert len(said) == 2
+    assert all(("mean over runs" in sentence) is (seeds > 1) for sentence in said)
+
+
+def test_names_with_commas_are_listed_with_semicolons(sweep):
+    for strategy, latent_dim in (("none", 2), ("none", 4), ("free_bits", 2), ("free_bits", 4)):
+        for beta in (1, 2):
+            active = int(strategy == "free_bits" or beta == 1)
+            made = sweep(f"strategy={strategy}", f"model.latent_dim={latent_dim}",
+                         f"schedule.beta={beta}", active_dimensions=active)  # fmt: skip
+    said = " ".join(findings(collect(made)))
+    assert "with strategy=none, latent_dim=2; and strategy=none, latent_dim=4." in said
 
 
 @pytest.mark.parametrize(("gap", "words"), [(0.1, "within the spread"), (5.0, "25.50")])

@@ -12,13 +12,13 @@ import pytest
 from made_runs import PREDICTION, make_run
 
 from vaecli.errors import UsageError
-from vaecli.reporting.comparison.axes import BetaAxis
+from vaecli.reporting.comparison.axes import BetaAxis, folded
 from vaecli.reporting.comparison.beta_plots import active_against_beta, column_of
 from vaecli.reporting.comparison.page import comparison_html, write_comparison
 from vaecli.reporting.comparison.plots import choose
 from vaecli.reporting.comparison.predicted import Predicted, predictions
 from vaecli.reporting.comparison.settings import collect
-from vaecli.reporting.comparison.tradeoff_plots import frontier
+from vaecli.reporting.comparison.tradeoff_plots import frontier, rate_distortion_plane
 from vaecli.reporting.page_tables import leaves
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -112,6 +112,7 @@ def test_runs_that_did_not_finish_are_rows_with_their_reason(sweep, tmp_path):
     page = Page(comparison_html(collect(made), tmp_path, "x")).text
     assert "Did not finish: 1 of 2" in page
     assert page.count("the distortion is nan at step 12") == 2  # in the list, in its row
+    assert "beta=2: diverged" in page
     assert "1 finished, 1 diverged" in page
 
 
@@ -189,6 +190,35 @@ def test_the_caption_says_why_a_curve_is_missing(sweep):
     assert "One of the runs has no prediction: theory is silent on autoregressive" in caption
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_caption_of_a_heat_map_of_means_says_what_grey_does_not(sweep, seeds):
+    for beta in (1, 4):
+        for seed in range(seeds):
+            made = sweep(f"schedule.beta={beta}", f"seed={seed}")
+    plot = plots_of(made)["kl_against_beta"]
+    assert ("one seed may still use a dimension" in plot.caption) is (seeds > 1)
+    assert ("(mean over seeds)" in plot.draw().get_suptitle()) is (seeds > 1)
+
+
+def test_the_legend_defines_the_frontier_as_it_is_drawn(sweep):
+    sweep("strategy=none", rate=1.0, distortion=20.0)
+    made = sweep("strategy=free_bits", rate=2.0, distortion=19.0)
+    comparison = collect(made)
+    drawn = rate_distortion_plane(comparison, list(comparison.settings), "")
+    labels = drawn.axes[0].get_legend_handles_labels()[1]
+    assert "frontier: no run is as good in both and better in one" in labels
+
+
+@pytest.mark.parametrize(
+    "label", ["strategy=aggressive+committed_rate, latent_dim=10", "a-long-hyphenated-word it is",
+              "one two three four five six seven eight nine ten eleven twelve"],
+)  # fmt: skip
+def test_a_title_breaks_between_words_only(label):
+    words = folded(label, 24, longest=36).removesuffix(" …").split()
+    assert words == label.split()[: len(words)]
+    assert len(folded(label, 24, longest=36).splitlines()) <= 2
+
+
 def test_every_plot_can_be_drawn_of_anything(sweep):
     """NaN, zeros, one point, long and strange labels, 3 swept keys, more lines than colours."""
     strange = ["_hidden $x^2$", "日本" * 40, "a\nb", *(f"s{n}" for n in range(9))]
@@ -212,7 +242,7 @@ def test_two_hundred_runs_make_a_page_of_a_few_plots(sweep, tmp_path):
         made = sweep(f"schedule.beta={beta}", f"seed={seed}", rate=1.0 / beta)
     page = Page(comparison_html(collect(made), tmp_path, "x"))
     assert [tag for tag, _ in page.elements].count("img") == 4
-    assert "28 more settings are not drawn" in page.text  # 40 - 12
+    assert "Settings not drawn, for want of room or of a history: 28" in page.text  # 40 - 12
 
 
 # ---------------------------------------------------------------------- what they draw

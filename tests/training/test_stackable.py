@@ -10,7 +10,7 @@ from torch import nn
 
 from vaecli.build import build
 from vaecli.objectives.objective import Objective
-from vaecli.objectives.strategies.base import Strategy, Update
+from vaecli.objectives.strategies.base import Strategy, Update, distortion
 from vaecli.training import checkpoint
 from vaecli.training.signals import StopRequests
 from vaecli.training.stackable import agree
@@ -20,6 +20,20 @@ from vaecli.training.stacked import Stack
 @dataclasses.dataclass(frozen=True)
 class Number:
     value: float
+
+
+@dataclasses.dataclass
+class Open:
+    value: int
+
+
+class Several(list):
+    pass
+
+
+def with_attribute(thing, number):
+    thing.more = number
+    return thing
 
 
 class Kind(Enum):
@@ -34,7 +48,7 @@ class Holder(nn.Module):
         super().__init__()
         self.inner = nn.Linear(2, 2)
         self.thing = thing
-        self._mine = [self.inner, self.inner.weight]  # registered: compared by name
+        self._mine = [self.inner]  # registered: compared by name
 
     def forward(self, stats):
         return stats.chunk(2, dim=-1)
@@ -49,6 +63,8 @@ WAYS = {
     "tuple": lambda n: (None, n),
     "tensor": lambda n: torch.tensor([1.0, n]),
     "enum": Kind,
+    "attribute of a list": lambda n: with_attribute(Several([1]), n),
+    "attribute of a dataclass": lambda n: with_attribute(Open(0), n),
     "unregistered module": lambda n: [nn.LeakyReLU(n)],
     "closure": lambda n: lambda x: n * x,
 }
@@ -67,6 +83,58 @@ def test_a_number_is_seen_however_a_module_holds_it(way):
     assert not agree(first, other)
     # Of a function or a foreign object nobody can say whether it is the same.
     assert agree(first, same) is (way not in ("closure", "unregistered module"))
+
+
+def a_list_that_holds_itself():
+    things = []
+    things.append(things)
+    return things
+
+
+INSIDE = {
+    "a parameter held twice": lambda inner: [inner.weight],
+    "a view of a parameter": lambda inner: inner.weight.detach().T,
+    "a hook": lambda inner: inner.register_forward_hook(lambda module, x, out: 2 * out) and None,
+    "a cycle": lambda inner: a_list_that_holds_itself(),
+    "a sparse tensor": lambda inner: torch.eye(2).to_sparse(),
+}
+
+
+@pytest.mark.parametrize("what", INSIDE)
+def test_what_a_stack_would_take_from_the_first_run_keeps_even_equal_models_apart(what):
+    """A stack replaces parameters where they are registered, and nowhere else."""
+    first, same = (holding(None) for _ in range(2))
+    same.posterior.load_state_dict(first.posterior.state_dict())
+    assert agree(first, same)
+    for vae in (first, same):
+        vae.posterior.thing = INSIDE[what](vae.posterior.inner)
+    assert not agree(first, same)
+
+
+@dataclasses.dataclass(frozen=True)
+class Running(Strategy):
+    """Pays for a running mean of the rate, whose gradient is that of the batch's part in it."""
+
+    slots = frozenset({"loss"})
+
+    def init_state(self):
+        return {"running.rate": torch.zeros(())}
+
+    def loss(self, terms, beta, state):
+        mean = 0.9 * state["running.rate"] + 0.1 * terms.kl_per_dim.sum(-1).mean()
+        return distortion(terms) + beta * mean, {**state, "running.rate": mean}
+
+
+def test_a_state_that_the_loss_renews_keeps_no_gradient_alone_or_stacked(tmp_path):
+    common, own = ["trainer.max_steps=6", "data.limit=600"], [["seed=0"], ["seed=1"]]
+    together, alone = (fits(common, own, tmp_path, name) for name in ("stacked", "alone"))
+    for fit in (*together, *alone):
+        fit.objective = Objective(fit.objective.vae, (Running(),))
+        fit.state = fit.objective.init_state()
+    Stack(together, lambda fit, error: pytest.fail(str(error))).run(StopRequests())
+    for ours, fit in zip(together, alone, strict=True):
+        fit.run(StopRequests(), fit.observer)
+        assert ours.state == fit.state
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,13 +143,14 @@ class Fit(Loop):
         }
         beta = self.betas[progress.step]
         with self.precision.autocast():
-            loss, (terms, self.state) = objective(x, noise, beta, self.state)
+            loss, (terms, state) = objective(x, noise, beta, self.state)
         self.scaler.scale(loss).backward()
         self._step()
         with torch.no_grad():
             distortion, rate = -terms.log_px.mean(), terms.kl_per_dim.sum(-1).mean()
             self.meter.add(loss.detach(), distortion, rate)
-        self.state = strategy.after_update(self.state, update, loss.detach())
+        state = {key: value.detach() for key, value in state.items()}
+        self.state = strategy.after_update(state, update, loss.detach())
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder

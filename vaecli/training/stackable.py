@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,10 @@ from vaecli.objectives.objective import Objective
 from vaecli.objectives.strategies.base import Strategy
 
 Tensors = dict[str, Tensor]
-OWN_OF_ALL = set(vars(nn.Module()))  # what PyTorch keeps in every module
+
+# Of what a module holds, what `agree` knows by its name in the model; `training` is the loop's.
+COMPARED_BY_NAME = {"_modules", "_parameters", "_buffers", "training"}
+PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 
 
 def forward_pass(vae: VAE, strategy: Strategy) -> Callable:
@@ -74,48 +76,68 @@ def agree(first: VAE, other: VAE) -> bool:
     be equal counts as different.
     """
     ours, theirs = dict(first.named_modules()), dict(other.named_modules())
-    if list(ours) != list(theirs):
-        return False
-    named = _names(first) | _names(other)
-    for name, module in ours.items():
-        if type(module) is not type(theirs[name]):
-            return False
-        if not _equal(_held(module), _held(theirs[name]), named):
-            return False
-    tensors = (dict(vae.named_parameters()) | dict(vae.named_buffers()) for vae in (first, other))
+    tensors = [_tensors(vae) for vae in (first, other)]
     shapes = [{name: (t.shape, t.dtype) for name, t in found.items()} for found in tensors]
-    return shapes[0] == shapes[1]
+    if list(ours) != list(theirs) or shapes[0] != shapes[1]:
+        return False
+    try:
+        registered = _Registered(
+            {id(module): name for found in (ours, theirs) for name, module in found.items()},
+            {t.untyped_storage().data_ptr() for found in tensors for t in found.values()},
+        )
+        return all(
+            type(module) is type(theirs[name])
+            and _equal(_held(module), _held(theirs[name]), registered)
+            for name, module in ours.items()
+        )
+    except Exception:  # a list that holds itself, a kind of tensor that cannot be compared
+        return False
 
 
-def _names(vae: VAE) -> dict[int, str]:
-    """By id, what a model has registered: these are compared by name."""
-    registered = (*vae.named_parameters(), *vae.named_buffers(), *vae.named_modules())
-    return {id(thing): name for name, thing in registered}
+class _Registered(NamedTuple):
+    """What PyTorch knows to be part of two models."""
+
+    names: dict[int, str]  # of the modules, by id
+    memory: set[int]  # where parameters and buffers lie
+
+
+def _tensors(vae: VAE) -> Tensors:
+    return dict(vae.named_parameters()) | dict(vae.named_buffers())
 
 
 def _held(module: nn.Module) -> dict[str, Any]:
-    return {key: value for key, value in vars(module).items() if key not in OWN_OF_ALL}
+    return {key: value for key, value in vars(module).items() if key not in COMPARED_BY_NAME}
 
 
-def _equal(a: Any, b: Any, named: dict[int, str]) -> bool:
+def _equal(a: Any, b: Any, registered: _Registered) -> bool:
     """Whether two values can be seen to be equal; False for what is not known."""
-    if a is b:
-        return True
     if type(a) is not type(b):
         return False
-    if id(a) in named and id(b) in named:
-        return named[id(a)] == named[id(b)]
+    if isinstance(a, nn.Module) and id(a) in registered.names:
+        return registered.names[id(a)] == registered.names.get(id(b))
     if isinstance(a, Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
+        # A stack gives each run its own parameters where they are registered, and nowhere else.
+        own = a.untyped_storage().data_ptr() not in registered.memory
+        return own and a.dtype == b.dtype and torch.equal(a, b)
+    if a is b:
+        return True
     if isinstance(a, dict):
-        return list(a) == list(b) and all(_equal(a[key], b[key], named) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(_equal(x, y, named) for x, y in zip(a, b, strict=True))
-    if dataclasses.is_dataclass(a):
-        fields = [f.name for f in dataclasses.fields(a)]
-        return all(_equal(getattr(a, key), getattr(b, key), named) for key in fields)
-    plain = (bool, int, float, str, bytes, set, frozenset, Enum, torch.dtype, torch.device)
-    return isinstance(a, plain) and a == b
+        parts = list(a.items()), list(b.items())
+    elif isinstance(a, list | tuple | set | frozenset):
+        parts = list(a), list(b)
+    elif dataclasses.is_dataclass(a):
+        names = [field.name for field in dataclasses.fields(a)]
+        parts = [getattr(a, name) for name in names], [getattr(b, name) for name in names]
+    elif isinstance(a, PLAIN) and a == b:
+        parts = [], []
+    else:
+        return False
+    more = (getattr(a, "__dict__", None), getattr(b, "__dict__", None))  # of a class of one's own
+    return (
+        len(parts[0]) == len(parts[1])
+        and all(_equal(x, y, registered) for x, y in zip(*parts, strict=True))
+        and _equal(*more, registered)
+    )
 
 
 def differing_numbers(strategies: Iterable[Strategy]) -> list[str]:

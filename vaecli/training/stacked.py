@@ -83,10 +83,10 @@ class Stack(Loop):
         self._clip()
         self._adam.step(first.lr_share())
         self._window.append(statistics.detach())
-        losses = losses.detach()
+        losses, minds = losses.detach(), self._minds("after_update")
         for row, fit in enumerate(self.fits):
             fit.state |= {key: value[row].detach() for key, value in state.items()}
-            if self._minds("after_update"):
+            if minds:
                 strategy = fit.objective.filling("updates")
                 fit.state = strategy.after_update(fit.state, update, losses[row])
             fit.progress.encoder_updates += update.encoder

@@ -14,7 +14,7 @@ from vaecli.models.vae import VAE, Terms
 if TYPE_CHECKING:
     from vaecli.diagnosis.rate import Encoded
 
-State = dict[str, Tensor]  # all of it goes into the checkpoint
+State = dict[str, Tensor]  # all of it goes into the checkpoint; no gradient is kept in it
 
 SLOTS = frozenset({"posterior", "prior", "decoder", "loss", "updates"})
 
@@ -36,7 +36,8 @@ class Strategy:
     In a stack of runs, fields annotated `float` may differ between them. `loss` then runs under
     torch.vmap, with each such field a tensor (): no `if` on it, no Python `max`. A module put in
     by `install` must hold such a number in a buffer. What `next_update` returns must be the same
-    for all runs of a stack, so it may depend on counts and on whole numbers.
+    for all runs of a stack, so it may depend on counts and on whole numbers; a stack whose runs
+    ask for different updates is cut in two.
     """
 
     slots: ClassVar[frozenset[str]] = frozenset()

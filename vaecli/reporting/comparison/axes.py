@@ -43,6 +43,12 @@ def lines(comparison: Comparison, *along: str, least: int = 1) -> list[Line]:
     return made
 
 
+def aside(axes: Axes, place: int, count: int) -> float:
+    """By what factor to shift line `place` of `count`, so that none hides another; limits set."""
+    low, high = axes.get_xlim()
+    return (high / low) ** (0.006 * (place - (count - 1) / 2)) if count <= len(COLOURS) else 1.0
+
+
 def grey_lines(drawn_lines: list[Line]) -> str:
     """A sentence for the caption if not every line could have its own colour."""
     grey = sum(1 for line in drawn_lines if line.colour == GREY)
@@ -50,16 +56,35 @@ def grey_lines(drawn_lines: list[Line]) -> str:
 
 
 def headed(axes: Axes, label: str, characters: int) -> None:
-    """A panel's title in at most two lines of so many characters."""
-    folded = textwrap.wrap(clipped(label, 2 * characters - 4), characters)
-    axes.set_title("\n".join(folded[:2]), fontsize=8.5, color=INK, loc="left")
+    """A panel's title in at most two lines of so many characters; a long word makes it small."""
+    words = folded(label, characters, longest=characters * 3 // 2)
+    longest = max(map(len, words.splitlines()), default=0)
+    size = 8.5 * min(1.0, characters / max(longest, 1))
+    axes.set_title(words, fontsize=size, color=INK, loc="left")
+
+
+def folded(label: str, characters: int, *, longest: int) -> str:
+    """A label in at most two lines of so many characters, broken between words.
+
+    longest: of a word, which is cut beyond it.
+    """
+    words = [clipped(word, longest) for word in label.split()]
+    lines = textwrap.wrap(
+        " ".join(words),
+        characters,
+        max_lines=2,
+        placeholder=" …",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 def legend(drawn: Figure, axes: Axes) -> None:
     """The legend below the axes, if there is something to name."""
     called = axes.get_legend_handles_labels()[1]
     if called:
-        columns = 2 if max(map(len, called)) <= 48 else 1
+        columns = 2 if sum(sorted(map(len, called))[-2:]) <= 96 else 1
         drawn.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from vaecli.reporting.comparison.axes import (
     BetaAxis,
     Line,
+    aside,
     clipped,
     headed,
     kl_bar,
@@ -48,10 +49,7 @@ def active_against_beta(comparison: Comparison) -> Figure:
     scale.apply(axes, *near)
     top = 1.0
     for place, line in enumerate(shown):
-        # Lines that lie on each other are told apart by a little shift.
-        shift = math.exp(0.006 * (place - (len(shown) - 1) / 2) * math.log(np.divide(
-            *axes.get_xlim()[::-1]))) if len(shown) <= 8 else 1.0  # fmt: skip
-        top = max(top, _active_line(axes, scale, line, shift))
+        top = max(top, _active_line(axes, scale, line, aside(axes, place, len(shown))))
         if len(shown) == 1:
             _directions(axes, scale, line)
     for curve in predicted:
@@ -78,8 +76,9 @@ def kl_against_beta(comparison: Comparison) -> Figure:
     highest = max(highest_nats(kl, threshold) for kl in every)
     colours = ListedColormap(colour_table(highest, threshold) / 255.0)
     norm = LogNorm(LOWEST_NATS, highest)
-    drawn, grid = panels(len(found), columns=3, each=3.4 if len(found) > 1 else 3.9,
-                         title="KL per latent dimension at the end, against beta",
+    title = "KL per latent dimension at the end, against beta"
+    title += " (mean over seeds)" if comparison.repeated else ""
+    drawn, grid = panels(len(found), columns=3, each=3.4 if len(found) > 1 else 3.9, title=title,
                          share=False)  # fmt: skip
     image = None
     for axes, (label, by_beta) in zip(grid, found, strict=True):
@@ -146,8 +145,8 @@ def _active_line(axes: Axes, scale: BetaAxis, line: Line, shift: float) -> float
         if beta is None or mean is None:
             continue
         means.append((scale.place(beta) * shift, mean))
-        counts = [run.figure("active_dimensions") for run in setting.done]
-        points += [(scale.place(beta) * shift, c) for c in counts if c is not None]
+        counts = setting.known("active_dimensions")
+        points += [(scale.place(beta) * shift, count) for count in counts]
     if not means:
         return 0.0
     means.sort()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.settings import Comparison, Setting, Spread
 
 SHORT_STATUS = {
@@ -116,6 +116,6 @@ def counted(setting: Setting, *, brief: bool = False) -> str:
     return ", ".join(f"{name} {count}" for name, count in names)
 
 
-def why(run: Run) -> str:
+def why(run: RunRecord) -> str:
     """How a run ended that did not finish."""
     return f"{run.state}: {run.reason}" if run.reason else run.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.settings import (
     BETA,
     LATENT_DIM,
@@ -67,9 +67,7 @@ def _collapse(comparison: Comparison) -> Iterator[str]:
         by_end.setdefault(_end(settings), []).append(label)
     for end, labels in list(by_end.items())[:MANY]:
         everywhere = len(by_end) == 1 or not any(labels)
-        where = "" if everywhere else f" with {_listed(labels[:MANY])}"
-        more = len(labels) - MANY
-        where += f" and {more} more settings" if where and more > 0 else ""
+        where = "" if everywhere else f" with {_some(labels)}"
         if end:
             yield f"{end}{where}.{_theory(comparison) if everywhere else ''}"
     if len(by_end) > 1:
@@ -80,20 +78,32 @@ def _collapse(comparison: Comparison) -> Iterator[str]:
 
 def _end(settings: list[Setting]) -> str:
     """How active dimensions end along beta, for settings that differ in beta alone."""
-    known = [(number(s.values[BETA]), s.mean("active_dimensions")) for s in settings]
-    known = sorted((b, active) for b, active in known if b is not None and active is not None)
+    known: list[tuple[float, list[float]]] = []  # beta, the counts of its runs
+    for setting in settings:
+        beta, counts = number(setting.values[BETA]), setting.known("active_dimensions")
+        if beta is not None and counts:
+            known.append((beta, counts))
+    known.sort()
     if len(known) < 2:
         return ""
-    if known[-1][1] > 0:
-        low = min(active for _, active in known)
-        some = " in every run" if low >= 1 else ""
-        highest = f"Up to beta {known[-1][0]:g}, the highest that finished"
-        return f"{highest}, some dimension is active{some}"
-    dead = [b for place, (b, _) in enumerate(known) if not any(a for _, a in known[place:])]
-    if len(dead) == len(known):
-        return f"No dimension is active at any beta that was tried, {dead[0]:g} and above"
-    before = max(b for b, active in known if active)
-    return f"Active dimensions fall to 0 between beta {before:g} and {dead[0]:g}"
+    (lowest, _), (highest, last) = known[0], known[-1]
+    alive = [place for place, (_, counts) in enumerate(known) if any(counts)]
+    if not alive:
+        return f"No dimension is active in any run that finished, from beta {lowest:g} on"
+    if all(all(counts) for _, counts in known):
+        return f"Up to beta {highest:g}, the highest that finished, every run has active dimensions"
+    if any(last):
+        return f"At beta {highest:g}, the highest that finished, {_living(last)} active dimensions"
+    (before, some), (dead, _) = known[alive[-1]], known[alive[-1] + 1]
+    words = f"Active dimensions fall to 0 in every run between beta {before:g} and {dead:g}"
+    return words if all(some) else f"{words}, but at {before:g} only {_living(some)} any"
+
+
+def _living(counts: list[float]) -> str:
+    alive = sum(count > 0 for count in counts)
+    if alive == len(counts):
+        return f"{'the run' if alive == 1 else 'every run'} has"
+    return f"{alive} of {len(counts)} runs {'has' if alive == 1 else 'have'}"
 
 
 def _theory(comparison: Comparison) -> str:
@@ -101,39 +111,45 @@ def _theory(comparison: Comparison) -> str:
     if len(critical) != 1:
         return ""
     silent = [r for r in comparison.done if value(r.diagnosis, *_CRITICAL) is None]
-    some = f" ({len(silent)} runs have no prediction)" if silent else ""
+    have = "run has" if len(silent) == 1 else "runs have"
+    some = f" ({len(silent)} {have} no prediction)" if silent else ""
     where = f"{critical[0]:.3g}{some}"
     return f" Theory puts the critical beta, from which collapse is stable, at {where}."
 
 
-def critical_betas(runs: tuple[Run, ...] | list[Run]) -> list[float]:
+def critical_betas(runs: tuple[RunRecord, ...] | list[RunRecord]) -> list[float]:
     """The different critical betas that the runs' predictions name, ascending."""
     found = (value(run.diagnosis, *_CRITICAL) for run in runs)
     return sorted({float(f"{critical:.4g}") for critical in found if critical is not None})
 
 
 def _informed(comparison: Comparison) -> Iterator[str]:
-    """Settings whose rate buys nothing."""
+    """Runs whose rate buys nothing, by setting."""
+    called = names(list(comparison.settings))
     idle = []
-    for setting in comparison.settings:
-        rate, information = setting.mean("rate"), setting.mean("mutual_information")
-        if rate is None or information is None:
-            continue
-        # The second bound: information cannot be seen above log N, however high the rate.
-        if rate > PAID_NATS and information < min(INFORMED_SHARE * rate, INFORMED_NATS):
-            idle.append((setting, rate, information))
+    for setting, name in zip(comparison.settings, called, strict=True):
+        found = [pair for run in setting.done if (pair := _wasted(run))]
+        if found:
+            rate, information = (sum(each) / len(found) for each in zip(*found, strict=True))
+            figures = f"rate {rate:.2f}, mutual information {information:z.2f} nats"
+            if len(setting.done) > 1:
+                figures = f"{len(found)} of {len(setting.done)} runs; on average {figures}"
+            idle.append(f"{name or 'the runs'} ({figures})")
     if idle:
-        called = names(list(comparison.settings))
-        words = dict(zip(map(id, comparison.settings), called, strict=True))
-        named = [
-            f"{words[id(s)] or 'the runs'} (rate {rate:.2f}, mutual information {found:z.2f} nats)"
-            for s, rate, found in idle[:MANY]
-        ]
-        more = f" and {len(idle) - MANY} more settings" if len(idle) > MANY else ""
         yield (
-            f"Rate without information: {_listed(named)}{more}. The code is paid for and says next "
-            "to nothing about x; active dimensions alone would hide that."
+            f"Rate without information: {_some(idle)}. The code is paid for and says next to "
+            "nothing about x; active dimensions alone would hide that."
         )
+
+
+def _wasted(run: RunRecord) -> tuple[float, float] | None:
+    """Rate and mutual information of a run that pays for a code which says next to nothing."""
+    rate, information = run.figure("rate"), run.figure("mutual_information")
+    if rate is None or information is None or rate <= PAID_NATS:
+        return None
+    # The second bound: information cannot be seen above log N, however high the rate.
+    wasted = information < min(INFORMED_SHARE * rate, INFORMED_NATS)
+    return (rate, information) if wasted else None
 
 
 def _best(comparison: Comparison) -> Iterator[str]:
@@ -148,8 +164,9 @@ def _best(comparison: Comparison) -> Iterator[str]:
             continue
         best, second = names(ranked)[:2]
         words = f"At {where}, the" if where else "The"
-        words += f" lowest validation loss is that of {best} ({one.mean:.2f}, next {second} with "
-        words += f"{other.mean:.2f})"
+        words += " lowest validation loss"
+        words += ", mean over runs," if max(one.n, other.n) > 1 else ""
+        words += f" is that of {best} ({one.mean:.2f}, next {second} with {other.mean:.2f})"
         spreads = [s.deviation for s in (one, other) if s.deviation is not None]
         if spreads and other.mean - one.mean < max(spreads):
             words += "; the lead is within the spread over seeds"
@@ -169,21 +186,25 @@ def _winners(rankings: list[tuple[str, list[Setting]]]) -> Iterator[str]:
     single = [len(ranked[0].done) == 1 for _, ranked in rankings]
     which = "Of one run each" if all(single) else "Some are of one run"
     chance = f" {which}, so how much of a lead is chance cannot be said." if any(single) else ""
-    yield f"Lowest validation loss: {_listed(shown[:MANY])}{more}.{chance}"
+    of = "" if all(len(s.done) == 1 for s in every) else ", mean over runs"
+    yield f"Lowest validation loss{of}: {_listed(shown[:MANY])}{more}.{chance}"
 
 
 def _capacity(comparison: Comparison) -> Iterator[str]:
     """Whether offering more dimensions puts more to use."""
     if LATENT_DIM not in comparison.keys:
         return
-    for label, settings in comparison.lines(LATENT_DIM, least=2)[:MANY]:
+    by_use: dict[str, list[str]] = {}
+    for label, settings in comparison.lines(LATENT_DIM, least=2):
         pairs = [(number(s.values[LATENT_DIM]), s.mean("active_dimensions")) for s in settings]
         pairs = sorted((z, a) for z, a in pairs if z is not None and a is not None)
-        if len(pairs) < 2:
-            continue
-        used = _listed([f"{active:.3g} of {z:g}" for z, active in pairs])
-        where = f" with {label}" if label else ""
-        yield f"Active of the dimensions that were offered{where}: {used}."
+        if len(pairs) > 1:
+            used = _listed([f"{active:.3g} of {z:g}" for z, active in pairs])
+            by_use.setdefault(used, []).append(label)
+    mean = ", mean over runs" if comparison.repeated else ""
+    for used, labels in list(by_use.items())[:MANY]:
+        where = f" with {_some(labels)}" if any(labels) else ""
+        yield f"Active of the dimensions that were offered{mean}: {used}{where}."
 
 
 def _repeats(comparison: Comparison) -> Iterator[str]:
@@ -230,5 +251,15 @@ def _state(state: str) -> str:
     return "still running or killed" if state == "running" else state
 
 
+def _some(words: list[str]) -> str:
+    more = len(words) - MANY
+    plural = "s" if more > 1 else ""
+    return _listed(words[:MANY] + ([f"{more} more setting{plural}"] if more > 0 else []))
+
+
 def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    if len(words) == 1:
+        return words[0]
+    if any(", " in word.partition(" (")[0] for word in words):  # words with commas of their own
+        return f"{'; '.join(words[:-1])}; and {words[-1]}"
+    return f"{', '.join(words[:-1])} and {words[-1]}"

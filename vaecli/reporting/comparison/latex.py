@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
-from vaecli.reporting.comparison.columns import counted, present, shown_spread, why
+from vaecli.reporting.comparison.columns import counted, present, shown_spread
 from vaecli.reporting.comparison.settings import Comparison
 from vaecli.reporting.comparison.swept import text
-from vaecli.reporting.comparison.tables import runs_of
+from vaecli.reporting.comparison.tables import endings, runs_of
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -63,8 +63,7 @@ def comparison_latex(comparison: Comparison) -> str:
     lines = [_NEEDS, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", _row(head), r"\midrule"]
     lines += [_row(cells) for cells in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    for run in comparison.unfinished:
-        lines.append(f"% did not finish: {' '.join(f'{run.name}: {why(run)}'.split())}")
+    lines += [f"% did not finish: {' '.join(words.split())}" for words in endings(comparison)]
     return "\n".join(lines) + "\n"
 
 

@@ -22,7 +22,7 @@ from vaecli.reporting.comparison.columns import (
 )
 from vaecli.reporting.comparison.findings import cautions, findings, introduction
 from vaecli.reporting.comparison.plots import Plot, choose
-from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.settings import Comparison, Setting
 from vaecli.reporting.comparison.swept import text
 from vaecli.reporting.comparison.tables import comparison_csv, comparison_markdown, note, runs_of
@@ -159,7 +159,7 @@ def _unfinished(comparison: Comparison, directory: Path) -> str:
     if not comparison.unfinished:
         return ""
     items = "".join(
-        f"<li>{_link(run, directory, run.name)}: {escaped(why(run))}</li>"
+        f"<li>{_link(run, directory, comparison.told(run) or run.name)}: {escaped(why(run))}</li>"
         for run in comparison.unfinished
     )
     count, all_ = len(comparison.unfinished), len(comparison.runs)
@@ -233,7 +233,7 @@ def _badge(status: str, count: int | None = None) -> str:
     )
 
 
-def _link(run: Run, directory: Path, words: str) -> str:
+def _link(run: RunRecord, directory: Path, words: str) -> str:
     """`words`, which lead to the run's report if it has one."""
     report = run.directory / REPORT
     if not report.is_file():

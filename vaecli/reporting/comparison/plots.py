@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 RANKED_BY = ("strategy", "schedule")  # what is ranked: ways to keep a code alive
 MANY = 4  # planes, rankings and phase diagrams
+APART = " Lines are shifted a little to the side, so that none hides another."
+_OF_MEANS = (
+    " Where a setting has several seeds, the mean of each rank is drawn: grey then says that this "
+    "mean is below the threshold, though one seed may still use a dimension, and colour that it is "
+    "above, though one may have collapsed."
+)
 
 
 class Plot(NamedTuple):
@@ -67,7 +73,10 @@ def _beta(comparison: Comparison) -> Iterator[Plot]:
         )
     if learned_points(comparison):
         caption += " With a learned sigma the count is known at the runs' own betas only: bars."
-    caption += silent(comparison) + grey_lines(lines(comparison, BETA))
+    drawn = lines(comparison, BETA)
+    if len(drawn) > 1:
+        caption += APART
+    caption += silent(comparison) + grey_lines(drawn)
     yield Plot("active_against_beta", "Active dimensions against beta", caption,
                lambda: plots.active_against_beta(comparison))  # fmt: skip
     pairs = [s for _, settings in comparison.lines(BETA, least=2) for s in settings]
@@ -76,10 +85,11 @@ def _beta(comparison: Comparison) -> Iterator[Plot]:
         more = len(comparison.lines(BETA)) - shown
         yield Plot(
             "kl_against_beta", "KL per dimension against beta",
-            "A column is a beta, a row the dimension of that rank by KL (mean over seeds). Colour: "
-            "in use; grey: collapsed. A cliff from colour to grey within a column means that the "
-            "code is pruned to a few dimensions; a grey column is full collapse."
-            + (f" {more} more settings have no panel here." if more > 0 else ""),
+            "A column is a beta, a row the dimension of that rank by KL. Colour: in use; grey: "
+            "collapsed. A cliff from colour to grey within a column means that the code is pruned "
+            "to a few dimensions; a grey column is full collapse."
+            + (_OF_MEANS if comparison.repeated else "")
+            + (f" Settings without a panel here: {more}." if more > 0 else ""),
             lambda: plots.kl_against_beta(comparison),
         )  # fmt: skip
 
@@ -97,8 +107,8 @@ def _phases(comparison: Comparison) -> Iterator[Plot]:
         return
     left_out = len(comparison.lines(BETA, key)) - len(plots.planes(comparison, key)[: plots.PANELS])
     caption = (
-        "Each cell: the mean number of active dimensions over seeds; grey 0 is full collapse, × a "
-        "setting without a finished run, white one that was not run."
+        "Each cell: the mean number of active dimensions over seeds; grey 0 is full collapse of "
+        "every run that finished, × a setting without a finished run, white one that was not run."
     )
     if predictions(comparison):
         caption += (
@@ -107,7 +117,7 @@ def _phases(comparison: Comparison) -> Iterator[Plot]:
         )
     caption += silent(comparison)
     caption += (
-        f" {left_out} more combinations of settings have no panel here." if left_out > 0 else ""
+        f" Combinations of settings without a panel here: {left_out}." if left_out > 0 else ""
     )
     yield Plot("phase_diagram", f"Phase diagram over beta and {key}", caption,
                lambda: plots.phase_diagram(comparison, key))  # fmt: skip
@@ -117,12 +127,14 @@ def _capacity(comparison: Comparison) -> Iterator[Plot]:
     from vaecli.reporting.comparison import capacity_plot as plots
 
     offered = [z for z in _measured(comparison, LATENT_DIM) if number(z)]
-    if len(offered) > 1 and comparison.lines(LATENT_DIM, least=2):
+    drawn = comparison.lines(LATENT_DIM, least=2)
+    if len(offered) > 1 and drawn:
         yield Plot(
             "active_against_latent_dim", "Dimensions in use against dimensions offered",
             "As long as a curve stays on the dotted line, the model takes what it is given. Where "
             "it turns flat, more dimensions change nothing: that is how many the data fills at "
-            "this beta. Units below dimensions: KL is paid in dimensions whose mean does not move.",
+            "this beta. Units below dimensions: KL is paid in dimensions whose mean does not move."
+            + (APART if len(drawn) > 1 else ""),
             lambda: plots.active_against_latent_dim(comparison),
         )  # fmt: skip
 
@@ -142,7 +154,7 @@ def _ranked(comparison: Comparison) -> Iterator[Plot]:
             "and a used code are different goals: a strategy may raise mutual information and the "
             "use of z and still lose a little in the loss, and the best loss may have no code at "
             "all. Bars: means; points: single runs."
-            + (f" {more} more settings are not drawn." if more > 0 else ""),
+            + (f" Settings that are not drawn: {more}." if more > 0 else ""),
             lambda where=where, settings=settings: plots.ranked(where, settings),
         )  # fmt: skip
 
@@ -156,13 +168,14 @@ def _planes(comparison: Comparison) -> Iterator[Plot]:
         if split is None:
             continue
         where = where if len(groups) > 1 else ""
-        left_out = f" {others} runs measured on another split are left out." if others else ""
+        left_out = f" Runs left out, measured on another split: {others}." if others else ""
         yield Plot(
             f"rate_distortion_{place + 1}",
             "Rate and distortion" + (f": {where}" if where else ""),
-            f"All runs on the {split} split. The black line joins the runs that no other one beats "
-            "in both. Runs on one grey line have the same ELBO, whether their code is rich (right) "
-            f"or empty (left edge), so the ELBO alone cannot show collapse.{left_out}",
+            f"All runs on the {split} split. The black line joins the runs beside which no other "
+            "one is as good in both and better in one. Runs on one grey line have the same ELBO, "
+            "whether their code is rich (right) or empty (left edge), so the ELBO alone cannot "
+            f"show collapse.{left_out}",
             lambda w=where, s=settings: plots.rate_distortion_plane(comparison, s, w),
         )  # fmt: skip
 
@@ -179,7 +192,7 @@ def _training(comparison: Comparison) -> Iterator[Plot]:
         "the end on top; a row that turns grey dies. One scale of colours for all."
     )
     if left_out:
-        caption += f" {left_out} more settings are not drawn, for want of room or of a history."
+        caption += f" Settings not drawn, for want of room or of a history: {left_out}."
     yield Plot("kl_over_training", "KL per dimension over training", caption,
                lambda: plots.kl_multiples(found))  # fmt: skip
 

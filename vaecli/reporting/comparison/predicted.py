@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.settings import BETA, Comparison, Setting, names
 from vaecli.reporting.comparison.swept import canonical
 from vaecli.reporting.reading import leaf, value
@@ -57,7 +57,7 @@ def _shared(settings: list[Setting]) -> Setting:
     """What all settings have in common."""
     first = settings[0].values
     differ = {k for k in first if len({canonical(s.values[k]) for s in settings}) > 1}
-    return Setting({k: None if k in differ else v for k, v in first.items()}, ())
+    return Setting({k: None if k in differ else v for k, v in first.items()}, (), {})
 
 
 def _prediction(label: str, settings: list[Setting]) -> Predicted:
@@ -94,22 +94,22 @@ def learned_points(comparison: Comparison) -> bool:
     return any(found.at_betas is not None for found in predictions(comparison))
 
 
-def _directions(run: Run) -> tuple[float, ...]:
+def _directions(run: RunRecord) -> tuple[float, ...]:
     found = leaf(run.diagnosis, "prediction", "direction_betas")
     if not isinstance(found, list) or not all(isinstance(b, int | float) for b in found):
         return ()
     return tuple(sorted(map(float, found), reverse=True))
 
 
-def _latent_dim(run: Run) -> int:
+def _latent_dim(run: RunRecord) -> int:
     return int(run.figure("total_dimensions") or len(_directions(run)))
 
 
-def _is_learned(run: Run) -> bool:
+def _is_learned(run: RunRecord) -> bool:
     return (run.config or {}).get("likelihood.name") == LEARNED
 
 
-def _expected(runs: list[Run]) -> tuple[tuple[float, float], ...]:
+def _expected(runs: list[RunRecord]) -> tuple[tuple[float, float], ...]:
     found = set()
     for run in runs:
         beta = value(run.diagnosis, "prediction", "beta")

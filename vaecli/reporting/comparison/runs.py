@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
+from vaecli.identity import flat
 from vaecli.reporting.reading import value
-from vaecli.rundir import SUMMARY
+from vaecli.rundir import SUMMARY, glance
 
 DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read
@@ -31,7 +32,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten t
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """One run. What could not be read is empty; `reason` then says so."""
 
     directory: Path
@@ -76,8 +77,7 @@ class Run:
     @cached_property
     def diagnosis(self) -> dict[str, Any]:
         """diagnosis.json; empty if it cannot be read."""
-        found = _json(self.directory / "diagnosis.json")
-        return found if isinstance(found, dict) else {}
+        return glance(self.directory / "diagnosis.json")
 
     @property
     def kl_per_dim(self) -> list[float]:
@@ -140,33 +140,21 @@ def find_runs(directory: Path) -> Iterator[Path]:
             continue
 
 
-def read_run(directory: Path, name: str) -> Run:
+def read_run(directory: Path, name: str) -> RunRecord:
     """The run at `directory`, as far as it can be read; never raises for what it finds there."""
-    summary = _json(directory / SUMMARY)
-    if not isinstance(summary, dict):
-        summary = {"run_state": UNREADABLE, "reason": f"{SUMMARY} is missing or damaged"}
+    damaged = {"run_state": UNREADABLE, "reason": f"{SUMMARY} is missing or damaged"}
+    summary = glance(directory / SUMMARY) or damaged
     typed = summary.get("overrides")
     if not isinstance(typed, list):
         typed = _yaml(directory / "overrides.yaml")
     config = _yaml(directory / "config.resolved.yaml")
-    return Run(
+    return RunRecord(
         directory,
         name,
         summary,
         _overrides(typed if isinstance(typed, list) else []),
         flat(config) if isinstance(config, dict) and config else None,
     )
-
-
-def flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping with dotted keys; lists stay values."""
-    found: dict[str, Any] = {}
-    for key, item in tree.items():
-        if isinstance(item, dict):
-            found |= flat(item, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = item
-    return found
 
 
 def natural(text: str) -> tuple:
@@ -189,8 +177,8 @@ def is_run(directory: Path) -> bool:
     file = directory / SUMMARY
     if not file.is_file():
         return False
-    summary = _json(file)
-    if isinstance(summary, dict):
+    summary = glance(file)
+    if summary:
         return "run_state" in summary
     try:  # cut off while it was written, or someone else's
         return file.stat().st_size == 0 or any((directory / s).exists() for s in _SIBLINGS)
@@ -214,13 +202,6 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        return None
-
-
-def _json(path: Path) -> Any:
-    try:
-        return _parsed(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
         return None
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import statistics
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vaecli.reporting.comparison.runs import Run, read_run
-from vaecli.reporting.comparison.swept import GROUPS, Swept, canonical, choices, number, order, text
+from vaecli.reporting.comparison.runs import RunRecord, read_run
+from vaecli.reporting.comparison.swept import GROUPS, Swept, canonical, number, order, text
 
 BETA = "schedule.beta"
 LATENT_DIM = "model.latent_dim"
+# Keys of data that leave alone what density a model of it has to match: its name, which is said
+# anyway, where it lies, how much of it is used, labels.
+_NO_MATTER = {"data.name", "data.root", "data.path", "data.download", "data.memory_limit_gb"}
+_NO_MATTER |= {"data.limit", "data.val_fraction", "data.label_key", "data.test_label_key"}
 STATUSES = ("HEALTHY", "PARTIAL COLLAPSE", "SEVERE COLLAPSE", "FULL COLLAPSE")
 
 
@@ -31,15 +35,16 @@ class Setting:
     """Runs that agree in everything but their seed."""
 
     values: dict[str, Any]  # swept key -> value; None where a run has none
-    runs: tuple[Run, ...]
+    runs: tuple[RunRecord, ...]
+    choices: dict[str, str] = field(default_factory=dict)  # group -> option
 
     @cached_property
-    def done(self) -> tuple[Run, ...]:
+    def done(self) -> tuple[RunRecord, ...]:
         """The runs that finished: all figures are over them."""
         return tuple(run for run in self.runs if run.done)
 
     @cached_property
-    def unfinished(self) -> tuple[Run, ...]:
+    def unfinished(self) -> tuple[RunRecord, ...]:
         """The others."""
         return tuple(run for run in self.runs if not run.done)
 
@@ -50,9 +55,13 @@ class Setting:
         known = [status for status in STATUSES if status in counts]
         return [(s, counts[s]) for s in (*known, *sorted(set(counts) - set(known)))]
 
+    def known(self, key: str) -> list[float]:
+        """A figure of each finished run that has it."""
+        return [found for run in self.done if (found := run.figure(key)) is not None]
+
     def figure(self, key: str) -> Spread | None:
         """Mean and spread of a figure; None if no finished run has it."""
-        return spread([run.figure(key) for run in self.done])
+        return spread(self.known(key))
 
     def mean(self, key: str) -> float | None:
         """The mean alone."""
@@ -60,7 +69,7 @@ class Setting:
         return None if found is None else found.mean
 
     @cached_property
-    def first(self) -> Run | None:
+    def first(self) -> RunRecord | None:
         """The finished run with the lowest seed."""
         return min(self.done, key=lambda run: order(run.seed), default=None)
 
@@ -69,7 +78,7 @@ class Setting:
 class Comparison:
     """Runs, the keys in which they differ, and the settings that these make."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[RunRecord, ...]
     keys: tuple[str, ...]  # swept, without the seed
     settings: tuple[Setting, ...]
     values: tuple[dict[str, Any], ...]  # of each run
@@ -80,14 +89,22 @@ class Comparison:
         return len(self.settings) < len(self.runs)
 
     @cached_property
-    def done(self) -> tuple[Run, ...]:
+    def done(self) -> tuple[RunRecord, ...]:
         """The runs that finished."""
         return tuple(run for run in self.runs if run.done)
 
     @cached_property
-    def unfinished(self) -> tuple[Run, ...]:
+    def unfinished(self) -> tuple[RunRecord, ...]:
         """The others."""
         return tuple(run for run in self.runs if not run.done)
+
+    def told(self, run: RunRecord) -> str:
+        """What tells a run from the others, "beta=4, seed=1", from its config; "" if nothing."""
+        called = zip(self.settings, names(list(self.settings)), strict=True)
+        words = [name for setting, name in called if any(r is run for r in setting.runs)]
+        if len({canonical(run.seed) for run in self.runs}) > 1:
+            words.append(f"seed={text(run.seed)}")
+        return ", ".join(filter(None, words))
 
     def options(self, key: str) -> list[Any]:
         """The values of a swept key: numbers by size, then words as they first appear."""
@@ -111,19 +128,19 @@ class Comparison:
         return list(zip(called, kept, strict=True))
 
     def comparable(self) -> list[tuple[str, list[Setting]]]:
-        """Settings whose losses have one meaning: the same data, the same density of pixels."""
-        same = ("data", "likelihood")
+        """Finished settings whose losses have one meaning: of one data, of one density of pixels.
+
+        With what tells the groups apart, in words; "" if all can be compared.
+        """
         found: dict[tuple, list[Setting]] = {}
+        told: dict[tuple, dict[str, str]] = {}
         for setting in self.settings:
-            chosen = choices(setting.runs[0])
-            found.setdefault(tuple(chosen.get(group) for group in same), []).append(setting)
-        # Said is what differs between the groups.
-        differ = [len(set(choice)) > 1 for choice in zip(*found, strict=True)]
-        names = [
-            ", ".join(f"{group} {key[place]}" for place, group in enumerate(same) if differ[place])
-            for key in found
-        ]
-        return list(zip(names, found.values(), strict=True))
+            if setting.done:  # the others have no losses
+                measure = _measure(setting)
+                key = tuple(sorted(measure.items()))
+                found.setdefault(key, []).append(setting)
+                told[key] = measure
+        return list(zip(_apart(list(told.values())), found.values(), strict=True))
 
     def rankings(self) -> list[tuple[str, list[Setting]]]:
         """Settings by rising validation loss where losses can be compared: one data, one beta.
@@ -155,21 +172,42 @@ def collect(directories: list[Path]) -> Comparison:
     return compared([read_run(p, p.relative_to(root).as_posix()) for p in directories])
 
 
-def compared(runs: list[Run]) -> Comparison:
+def compared(runs: list[RunRecord]) -> Comparison:
     """`runs` side by side; settings by size of their values, words as they first appear."""
     swept = Swept(runs)
     by_setting: dict[tuple, list[int]] = {}
     for place, values in enumerate(swept.values):
         by_setting.setdefault(tuple(map(canonical, values.values())), []).append(place)
     settings = [
-        Setting(swept.values[places[0]], tuple(runs[place] for place in places))
-        for places in by_setting.values()
+        Setting(swept.values[p[0]], tuple(runs[place] for place in p), swept.choices[p[0]])
+        for p in by_setting.values()
     ]
     places = {key: _places([values[key] for values in swept.values]) for key in swept.keys}
     settings = sorted(
         settings, key=lambda s: [places[k][canonical(v)] for k, v in s.values.items()]
     )
     return Comparison(tuple(runs), swept.keys, tuple(settings), tuple(swept.values))
+
+
+def _measure(setting: Setting) -> dict[str, str]:
+    """All that decides what a setting's losses are losses of."""
+    found = {g: setting.choices[g] for g in ("data", "likelihood") if g in setting.choices}
+    config = setting.done[0].config or {}
+    for key in sorted(set(config) - _NO_MATTER):
+        if key.startswith("data.") and not key.startswith("data.suggested."):
+            found[key] = text(config[key])
+    return found
+
+
+def _apart(measures: list[dict[str, str]]) -> list[str]:
+    """What tells each from the others; keys that follow from the data's name are left out."""
+    keys = list(dict.fromkeys(key for measure in measures for key in measure))
+    kept = []
+    for key in keys:
+        values = {(m.get("data") if key.startswith("data.") else "", m.get(key)) for m in measures}
+        if len(values) > len({data for data, _ in values}):
+            kept.append(key)
+    return [", ".join(f"{key} {m[key]}" for key in kept if key in m) for m in measures]
 
 
 def names(settings: list[Setting], *, without: tuple[str, ...] = ()) -> list[str]:
@@ -203,16 +241,15 @@ def _places(values: list[Any]) -> dict[str, tuple]:
     return met
 
 
-def spread(values: list[float | None]) -> Spread | None:
-    """Mean and sample standard deviation of the values that are known; None if none is."""
-    known = [value for value in values if value is not None]
-    if not known:
+def spread(values: list[float]) -> Spread | None:
+    """Mean and sample standard deviation; None of no values."""
+    if not values:
         return None
-    deviation = statistics.stdev(known) if len(known) > 1 else None
-    return Spread(statistics.fmean(known), deviation, len(known))
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), deviation, len(values))
 
 
-def beta(run: Run) -> float | None:
+def beta(run: RunRecord) -> float | None:
     """The run's target weight of the KL; None if it is not known."""
     return number((run.config or run.overrides).get(BETA))
 

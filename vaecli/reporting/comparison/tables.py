@@ -18,7 +18,7 @@ from vaecli.reporting.comparison.columns import (
     shown_spread,
     why,
 )
-from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.settings import Comparison, Setting
 from vaecli.reporting.comparison.swept import text
 
@@ -77,7 +77,7 @@ def comparison_table(comparison: Comparison) -> str:
         lines.append("Mean ± standard deviation over the runs of a setting that finished.")
     if comparison.unfinished:
         lines += ["", f"Did not finish ({len(comparison.unfinished)} of {len(comparison.runs)}):"]
-        lines += [_clipped(f"  {r.name}: {why(r)}", LONGEST_REASON) for r in comparison.unfinished]
+        lines += [_clipped(f"  {w}", LONGEST_REASON) for w in endings(comparison)]
     return "\n".join(lines)
 
 
@@ -92,9 +92,7 @@ def comparison_markdown(comparison: Comparison, title: str) -> str:
     lines += ["", escaped_markdown(f"{UNIT} {note(comparison)}"), ""]
     if comparison.unfinished:
         lines += ["## Did not finish", ""]
-        for run in comparison.unfinished:
-            lines.append(f"- {escaped_markdown(run.name)}: {escaped_markdown(why(run))}")
-        lines.append("")
+        lines += [f"- {escaped_markdown(words)}" for words in endings(comparison)] + [""]
     return "\n".join(lines)
 
 
@@ -131,6 +129,14 @@ def _values(comparison: Comparison, values: dict[str, Any]) -> list[str]:
     return ["–" if values[k] is None else text(values[k]) for k in comparison.keys]
 
 
+def endings(comparison: Comparison) -> list[str]:
+    """Of each run that did not finish: which one it is, its directory, and why."""
+    told = [(comparison.told(run), run) for run in comparison.unfinished]
+    return [
+        f"{words} ({r.name}): {why(r)}" if words else f"{r.name}: {why(r)}" for words, r in told
+    ]
+
+
 def _row(cells) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -153,11 +159,14 @@ def _console(comparison: Comparison, columns: list[Column]) -> list[str]:
             _console_run(comparison, run, values, columns, seeds=seeds)
             for run, values in zip(comparison.runs, comparison.values, strict=True)
         ]
-    if not keys:  # nothing was swept: runs are told apart by their names
-        head.insert(0, "run")
-        several = [[run.name for run in s.runs] for s in comparison.settings]
-        names = several if comparison.repeated else [[run.name] for run in comparison.runs]
-        rows = [[", ".join(n), *row] for n, row in zip(names, rows, strict=True)]
+    if not keys:  # nothing else was swept
+        if comparison.repeated:
+            head.insert(0, "seeds")
+            told = [", ".join(_given(run.seed) for run in s.runs) for s in comparison.settings]
+        else:
+            head.insert(0, "run")
+            told = [run.name for run in comparison.runs]
+        rows = [[words, *row] for words, row in zip(told, rows, strict=True)]
     words = len(head)
     table = [[*head, *(named.get(c.key, c.short) for c in columns)], *rows]
     table = [[_clipped(cell) for cell in row] for row in table]
@@ -182,7 +191,12 @@ def _console_setting(comparison: Comparison, setting: Setting, columns: list[Col
 
 
 def _console_run(
-    comparison: Comparison, run: Run, values: dict[str, Any], columns: list[Column], *, seeds: bool
+    comparison: Comparison,
+    run: RunRecord,
+    values: dict[str, Any],
+    columns: list[Column],
+    *,
+    seeds: bool,
 ) -> list[str]:
     seed = [_given(run.seed)] if seeds else []
     figures = [shown(run.figure(c.key) if run.done else None, c, missing="-") for c in columns]

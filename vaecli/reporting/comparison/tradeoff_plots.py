@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,11 +13,12 @@ from vaecli.reporting.comparison.axes import (
     GREY,
     MARKERS,
     clipped,
+    folded,
     legend,
     panels,
 )
 from vaecli.reporting.comparison.columns import KNOWN, shown
-from vaecli.reporting.comparison.runs import Run
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.settings import BETA, Comparison, Setting, beta, names
 from vaecli.reporting.figure import ACTIVE, INK, MARK, SOFT, figure, labelled, titled
 
@@ -68,7 +68,7 @@ def rate_distortion_plane(comparison: Comparison, settings: list[Setting], where
     edge = frontier(points)
     if len(edge) > 1:
         axes.plot(*zip(*edge, strict=True), color=INK, linewidth=1.3, zorder=2,
-                  label="frontier: no run is better in both")  # fmt: skip
+                  label="frontier: no run is as good in both and better in one")  # fmt: skip
     betas = sorted({b for run in runs if (b := beta(run)) is not None})
     if BETA in comparison.keys and len(betas) > 1:
         _by_beta(drawn, axes, comparison, settings, runs, betas)
@@ -89,23 +89,21 @@ def ranked(where: str, settings: list[Setting]) -> Figure:
     """Settings by rising validation loss, beside what the code holds; one panel for each figure."""
     settings = settings[:RANKED]
     rows = len(settings)
-    called = ["\n".join(textwrap.wrap(clipped(n, 60), 34)) for n in names(settings)]
+    called = [folded(name, 34, longest=34) for name in names(settings)]
     title = "Ranked by validation loss" + (f" at {clipped(where)}" if where else "")
     keys = ["validation_loss", *BESIDE]
     keys = [key for key in keys if any(s.mean(key) is not None for s in settings)]
     drawn, grid = panels(len(keys), columns=len(keys), each=0.9 + 0.36 * max(rows, 2), title=title,
                          share=False)  # fmt: skip
     for panel, (axes, key) in enumerate(zip(grid, keys, strict=True)):
-        values = [run.figure(key) for s in settings for run in s.done]
-        known = [value for value in values if value is not None]
+        known = [value for setting in settings for value in setting.known(key)]
         low, high = min(known), max(known)
         if key != "validation_loss":  # the others have a zero that means something
             low, high = min(low, 0.0), max(high, 0.0)
         room = (high - low) or 1.0
         axes.set_xlim(low - 0.12 * room, high + 0.6 * room)
         for row, setting in enumerate(settings):
-            dots = [v for run in setting.done if (v := run.figure(key)) is not None]
-            mean = setting.mean(key)
+            dots, mean = setting.known(key), setting.mean(key)
             if mean is None:
                 continue
             colour = MARK if panel == 0 else ACTIVE
@@ -126,16 +124,16 @@ def ranked(where: str, settings: list[Setting]) -> Figure:
     return drawn
 
 
-def _measured(settings: list[Setting]) -> list[Run]:
+def _measured(settings: list[Setting]) -> list[RunRecord]:
     return [run for setting in settings for run in setting.done if _point(run)]
 
 
-def _point(run: Run) -> tuple[float, float] | None:
+def _point(run: RunRecord) -> tuple[float, float] | None:
     rate, distortion = run.figure("rate"), run.figure("distortion")
     return None if rate is None or distortion is None else (rate, distortion)
 
 
-def _points(axes: Axes, runs: list[Run], **look) -> None:
+def _points(axes: Axes, runs: list[RunRecord], **look) -> None:
     points = [point for run in runs if (point := _point(run))]
     if points:
         axes.scatter(*zip(*points, strict=True), s=46, alpha=0.85, linewidths=0.6,
@@ -147,7 +145,7 @@ def _by_beta(
     axes: Axes,
     comparison: Comparison,
     settings: list[Setting],
-    runs: list[Run],
+    runs: list[RunRecord],
     betas: list[float],
 ) -> None:
     """Colour says beta, shape the other settings."""

@@ -18,7 +18,7 @@ def active_against_latent_dim(comparison: Comparison) -> Figure:
         axes,
         "Dimensions in use against dimensions offered",
         "On the dotted line every dimension is in use. Where the curve leaves it, the data fills "
-        "no more at this beta. Solid: active dimensions; dashed: active units (means; points: runs).",
+        "no more at this beta. Solid: active dimensions; dashed: units (means; points: runs).",
     )
     offered = [z for z in map(number, comparison.options(LATENT_DIM)) if z is not None and z > 0]
     top = 1.0

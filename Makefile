@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all test-launchers lint acceptance studies benchmark tables clean
+.PHONY: demo test test-all test-launchers test-faults lint acceptance studies benchmark tables clean
 
 demo: $(INSTALLED)
 	$(BIN)/vae-train -m schedule.beta=1,2,4
@@ -14,10 +14,14 @@ demo: $(INSTALLED)
 	@echo "Next: $(BIN)/vae-train schedule.beta=4 strategy=free_bits"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not faults"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 -m "not faults"
+
+# A hundred kills over single runs, stacks and sweeps: half an hour on two cores.
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/faults
 
 # Sweeps through joblib, Ray and submitit. The plugins have an environment of their own on top of
 # .venv, because Hydra imports every plugin it finds at every start.

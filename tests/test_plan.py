@@ -79,13 +79,10 @@ def test_a_strategy_with_a_list_among_its_keys_can_be_swept(monkeypatch):
 
 
 def test_runs_to_be_continued_are_together_where_they_stand_at_the_same_update(tmp_path):
-    for number, progress in enumerate(({"step": 8}, {"step": 8}, {"step": 4}, None)):
+    for number, step in enumerate((8, 8, 4)):  # the fourth has no checkpoint yet
         last = tmp_path / str(number) / "checkpoints" / "last.pt"
         last.parent.mkdir(parents=True)
-        if progress is None:
-            last.write_bytes(b"damaged")
-        else:
-            checkpoint.save(last, {"progress": {**progress, "encoder_updates": 8}})
-    own = [[f"seed={seed}"] for seed in range(5)]  # the last has no checkpoint yet
-    assert groups(entries(own, where=tmp_path, resume=True)) == [[0, 1], [2], [3], [4]]
-    assert groups(entries(own, where=tmp_path)) == [[0, 1, 2, 3, 4]]
+        checkpoint.save(last, {"progress": {"step": step, "encoder_updates": 8}})
+    own = [[f"seed={seed}"] for seed in range(4)]
+    assert groups(entries(own, where=tmp_path, resume=True)) == [[0, 1], [2], [3]]
+    assert groups(entries(own, where=tmp_path)) == [[0, 1, 2, 3]]

@@ -8,12 +8,13 @@ import torch
 
 from vaecli import load_run
 from vaecli.errors import UsageError
+from vaecli.training import checkpoint
 
 QUICK = ("trainer.epochs=1", "diagnosis=quick")
 
 
 def break_checkpoint_format(run):
-    torch.save({"format": 1}, run / "checkpoints" / "last.pt")
+    torch.save({"format": 2}, run / "checkpoints" / "last.pt")
 
 
 def break_checkpoint_content(run):
@@ -21,9 +22,9 @@ def break_checkpoint_content(run):
 
 
 def break_checkpoint_shapes(run):
-    content = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    content = checkpoint.load(run / "checkpoints" / "last.pt")
     content["model"]["output_bias"] = torch.zeros(3)
-    torch.save(content, run / "checkpoints" / "last.pt")
+    checkpoint.save(run / "checkpoints" / "last.pt", content)
 
 
 def break_config_missing(run):
@@ -66,10 +67,10 @@ def test_load_run_refuses_a_foreign_config_by_name(train, text):
 def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(train):
     ran = train(*QUICK)
     last = ran.directory / "checkpoints" / "last.pt"
-    content = torch.load(last, weights_only=True)
+    content = checkpoint.load(last)
     for purpose in ("noise", "binarisation"):
         content[purpose] = torch.zeros(16, dtype=torch.uint8)  # a CUDA generator's state
-    torch.save(content, last)
+    checkpoint.save(last, content)
     resumed = train("resume=run", "trainer.epochs=2")
     assert resumed.code == 0
     assert "another kind of device" in resumed.out

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs" if (HERE / "configs").is_dir() else HERE.parent / "configs"
 
 LONGEST_NAME = 120  # of a sweep's run directory
-WRONG_USE, INTERRUPTED = 2, 130  # exit codes
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes
 REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
 
 # Both can name code to run, so a resumed run's files are not asked for them.
@@ -110,6 +110,11 @@ def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
     except KeyboardInterrupt:
         _leave_nothing([job.directory for job in jobs], before)
         return INTERRUPTED
+    except OSError as error:  # a full disk, a file system that is gone
+        if full:
+            raise
+        print(f"{door}: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _directories(arguments: list[str], overrides: list[str]) -> tuple[Path, Path | None]:

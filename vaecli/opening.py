@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from vaecli.load import load_plain
 from vaecli.reporting import console
 from vaecli.rundir import LOG, SUMMARY, RunDirectory, glance, hold, never_began, unwritable
 from vaecli.training import checkpoint
+from vaecli.training.fit import LAST, PREVIOUS
 
 POSITION = {"model", "optimizer", "strategies", "batches", "progress"}  # of a run in training
 
@@ -32,6 +34,7 @@ class Job:
     directory: Path
     sweep: Path | None = None  # the directory of the sweep that it is part of
     resume: bool = False  # go on with whatever the directory holds of it
+    by_clock: bool = False  # the directory is named by the time: if it is taken, the next one does
 
     @cached_property
     def config(self) -> Config:
@@ -65,14 +68,24 @@ def open_run(job: Job, plain: dict[str, Any], data: Data, *, echo: bool) -> Open
         directory.write_json(SUMMARY, {**known, **before, **running})
         return Opened(directory, log, before)
     started = {**running, **known}
-    if anew:
-        directory = RunDirectory.reopen(job.directory)
-    else:
-        directory = RunDirectory.claim(job.directory, started)
+    directory = RunDirectory.reopen(job.directory) if anew else _claim(job, started)
     log = _open_log(directory, echo)
     directory.write_json(SUMMARY, started)
     write_down(directory, job, plain)
     return Opened(directory, log, {**started, "run_state": "failed", "reason": "wrong use"})
+
+
+def _claim(job: Job, summary: dict[str, Any]) -> RunDirectory:
+    for number in itertools.count(2):
+        path = job.directory
+        try:
+            return RunDirectory.claim(path, summary)
+        except UsageError:
+            if not (job.by_clock and (path / SUMMARY).exists()):
+                raise
+        name = f"{job.directory.name.partition('_')[0]}_{number}"
+        job = replace(job, directory=job.directory.with_name(name))
+    raise AssertionError("there is always a next number")
 
 
 def claim_pending(job: Job, config: Config, data: Data) -> None:
@@ -101,18 +114,35 @@ def recorded(config: Config, data: Data) -> dict[str, Any]:
     return {**config.plain, "likelihood": likelihood, "resume": None}
 
 
-def last_checkpoint(directory: Path) -> Path:
-    """Where the run in `directory` goes on from."""
-    return directory / "checkpoints" / "last.pt"
+def checkpoints(directory: Path) -> list[Path]:
+    """Where the run in `directory` can go on from: its last checkpoint, then the one before."""
+    places = (directory / "checkpoints" / name for name in (LAST, PREVIOUS))
+    return [path for path in places if path.exists()]
 
 
-def position(directory: Path) -> dict[str, Any] | None:
-    """The checkpoint to go on from; None for a run that stopped before it wrote one."""
-    last = last_checkpoint(directory)
-    found = checkpoint.load(last) if last.exists() else None
-    if found is not None and not set(found) >= POSITION:
-        raise UsageError("checkpoint", last, "is not one of a run in training", "use its last.pt")
-    return found
+def position(directory: Path, log: logging.Logger) -> dict[str, Any] | None:
+    """The checkpoint to go on from; None for a run that stopped before it wrote one.
+
+    Raises UsageError if there is none but damaged ones; of a damaged last one `log` is told.
+    """
+    refused: UsageError | None = None
+    for path in checkpoints(directory):
+        try:
+            found = checkpoint.load(path)
+            require(
+                set(found) >= POSITION, "checkpoint", path, "is not one of a run in training",
+                f"use its {LAST}",
+            )  # fmt: skip
+        except UsageError as error:
+            refused = refused or error
+            continue
+        if refused is not None:
+            log.warning("Warning: %s", str(refused).splitlines()[0])
+            log.warning("The run goes on from the checkpoint before it, %s", path)
+        return found
+    if refused is not None:
+        raise refused
+    return None
 
 
 def in_use(directory: Path) -> bool:

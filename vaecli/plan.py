@@ -11,9 +11,11 @@ import torch
 from vaecli.build import build
 from vaecli.config import Config, Stacking
 from vaecli.data.base import Data
+from vaecli.errors import UsageError
 from vaecli.identity import flat
 from vaecli.models.vae import VAE
-from vaecli.opening import Job, last_checkpoint
+from vaecli.opening import Job, checkpoints
+from vaecli.training import checkpoint
 from vaecli.training.memory import largest_stack
 from vaecli.training.precision import choose_precision
 from vaecli.training.stackable import agree, number_fields, try_stacking
@@ -90,15 +92,13 @@ def _structure(entry: Entry) -> str:
 
 def _place(job: Job) -> list[int]:
     """The updates that a run to be continued has made; a stack goes in lockstep."""
-    last = last_checkpoint(job.directory)
-    if not job.resume or not last.exists():
-        return [0, 0]
-    try:  # mapped: the weights stay on the disk
-        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        progress = content["progress"]
-        return [progress["step"], progress["encoder_updates"]]
-    except Exception:  # whatever is wrong with it, its run says so when it is opened
-        return [-1, -1]
+    for path in checkpoints(job.directory) if job.resume else []:
+        try:
+            progress = checkpoint.load(path)["progress"]
+            return [progress["step"], progress["encoder_updates"]]
+        except (UsageError, KeyError, TypeError):  # its run goes on from the one before it
+            continue
+    return [0, 0]
 
 
 def _alike(members: list[Entry]) -> list[list[Entry]]:

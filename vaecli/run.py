@@ -15,7 +15,7 @@ from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.identity import flat
 from vaecli.load import restore
-from vaecli.opening import Job, last_checkpoint, open_run, position, recorded, write_down
+from vaecli.opening import Job, checkpoints, open_run, position, recorded, write_down
 from vaecli.report import report
 from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
@@ -87,7 +87,7 @@ class Run:
             self.code = getattr(interrupted, "exit_code", 130)
         except Diverged as diverged:
             self._end("diverged", str(diverged))
-            kept = last_checkpoint(self.directory.path).exists()
+            kept = bool(checkpoints(self.directory.path))
             before = " The checkpoint before it is kept." if kept else ""
             self.log.error("Diverged: %s.%s", diverged, before)
             self.log.error("Try a lower trainer.lr, or trainer.clip=5.")
@@ -95,6 +95,13 @@ class Run:
         except UsageError:
             self.directory.write_json(SUMMARY, self.before)
             raise
+        except OSError as error:  # a full disk, a file system that is gone
+            self._end("failed", f"{type(error).__name__}: {error}"[:300])
+            self.log.error("Failed: %s", error)
+            if checkpoints(self.directory.path):
+                again = shlex.join(["vae-train", f"resume={self.directory.path}"])
+                self.log.error("The checkpoint before it is kept. Go on: %s", again)
+            self.code = FAILED
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             self._end("failed", reason.splitlines()[0][:300])
@@ -106,7 +113,7 @@ class Run:
     def begin(self) -> None:
         """Build what is trained, from the start or at its last checkpoint, and open its records."""
         config, directory = self.config, self.directory
-        checkpoint = position(directory.path) if self.job.resume else None
+        checkpoint = position(directory.path, self.log) if self.job.resume else None
         self.fit = self._fit(checkpoint)
         start = self.fit.progress.step
         if self.job.resume:  # it may be longer than it was, or diagnosed in another way
@@ -121,7 +128,7 @@ class Run:
                 hparams={
                     k: v for k, v in flat(self.plain).items() if not k.startswith("diagnosis.")
                 },
-                purge_step=None if checkpoint is None else start + 1,
+                purge_step=start if self.job.resume else None,
                 history=directory.rows(),
                 threshold=config.diagnosis.threshold,
             )
@@ -175,7 +182,10 @@ class Run:
     # ------------------------------------------------------------------ what it is made of
 
     def _end(self, state: str, reason: str) -> None:
-        self.directory.update_summary(run_state=state, reason=reason)
+        try:
+            self.directory.update_summary(run_state=state, reason=reason)
+        except (OSError, UsageError) as error:  # what ended the run may keep it from being told
+            self.log.error("%s, %s; not recorded: %s", state, reason, str(error).splitlines()[0])
 
     def _fit(self, checkpoint: dict[str, Any] | None) -> Fit:
         fit = Fit(
@@ -194,7 +204,7 @@ class Run:
             except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
                 raise UsageError(
                     "checkpoint",
-                    last_checkpoint(self.directory.path),
+                    self.directory.checkpoints,
                     "does not fit the run that the config describes",
                     "use the run's own checkpoint",
                 ) from error

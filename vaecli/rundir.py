@@ -85,10 +85,13 @@ class RunDirectory:
         raise AssertionError("there is always a next number")
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file atomically."""
+        """Write a file atomically; it is on the disk when this returns."""
         target = self.path / name
         temporary = target.with_name(target.name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, target)
 
     def write_json(self, name: str, content: Any) -> None:

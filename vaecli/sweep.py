@@ -169,7 +169,11 @@ def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
 
 def _prepared(job: Job) -> Entry:
     """A job that is no part of a sweep of this process, checked. Raises UsageError."""
-    if not job.resume:
+    if job.by_clock:
+        check_writable(job.directory)
+    elif not job.resume and never_began(job.directory):
+        job = dataclasses.replace(job, resume=True)
+    elif not job.resume:
         _require_free(job.directory)
     return Entry(job, job.config, _load(job.config, {}))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from vaecli.compose import Composed, answer, basic, compose
+from vaecli.compose import Composed, answer, basic, compose, key_of
 from vaecli.errors import require
 from vaecli.jobs import foresee
 from vaecli.resume import Resumed, expand, to_save
@@ -40,6 +40,7 @@ def _main(arguments: list[str]) -> int:
 def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> None:
     """Append what is to be run to `jobs`."""
     directory = None if resumed is None or resumed.sweep else resumed.directory
+    named = any(key_of(argument) == "hydra.run.dir" for argument in arguments)
 
     def take(composed: Composed) -> None:
         from vaecli.opening import Job
@@ -55,6 +56,7 @@ def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> 
                 composed=composed.text,
                 directory=directory or composed.directory,
                 sweep=composed.sweep,
+                by_clock=directory is None and composed.sweep is None and not named,
             )
         )
 

@@ -105,8 +105,8 @@ def test_a_job_that_died_or_never_began_is_not_finished(train, tmp_path, smoke, 
     code = _conclude(Sweep(sweep, "joblib", False, jobs, []), places, "a title", 0)
     assert code == 1
     out = capsys.readouterr().out
-    assert "1_seed=1: running" in out
-    assert "2_seed=2: pending: its job left nothing here" in out
+    assert "seed=1 (1_seed=1): running" in out
+    assert "seed=2 (2_seed=2): pending: its job left nothing here" in out
     assert f"vae-train resume={sweep} hydra/launcher=joblib" in out
     # A job that begins after all takes its place, and is a run like any other.
     ran = train("resume=sweep", "seed=0,1,2", directory=None)

@@ -82,12 +82,12 @@ NUMBERS = {
 
 @pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s != "aggressive"])
 def test_every_stackable_strategy_trains_in_a_stack_as_it_does_alone(strategy, tmp_path):
-    """Within 1e-5 over 100 updates: what sums in another order differs in the last bits."""
+    """To the bit over 100 updates: an MLP on one thread sums in one order, stacked or not."""
     key = NUMBERS.get(strategy)
     own = [[*one, *([f"{key}={0.2 + 0.3 * i}"] if key else [])] for i, one in enumerate(DIFFERENT)]
     common = [f"strategy={strategy}", "trainer.max_steps=100", "data.limit=600"]
     common += ["trainer.evaluate_every=5"]
-    alone, stacked = assert_parity(common, own, tmp_path)
+    alone, stacked = assert_parity(common, own, tmp_path, relative=0)
     for one, other in zip(alone, stacked, strict=True):
         assert len(one.observer.rows) == len(other.observer.rows) > 2
         for ours, theirs in zip(other.observer.rows, one.observer.rows, strict=True):

@@ -26,10 +26,17 @@ def open_log(path: Path, *, echo: bool = True) -> logging.Logger:
         shown = _AroundTheBar()
         shown.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(shown)
-    file = logging.FileHandler(path, encoding="utf-8")
+    file = _File(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(file)
     return logger
+
+
+class _File(logging.FileHandler):
+    """The log's file; a full disk silences it, and the console goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
 
 
 def close_log(logger: logging.Logger) -> None:

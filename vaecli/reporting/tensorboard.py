@@ -55,8 +55,8 @@ class TensorBoard:
     """Writer of one run; a context manager. Every evaluation is flushed, so that none is lost.
 
     directory: where the event file goes. hparams: nested settings, flattened to dotted names.
-    purge_step: on resume, the first step that will be written anew; TensorBoard drops what an
-    earlier file holds from there on. history: the rows from before a resume, for the heat map.
+    purge_step: on resume, the step from which on TensorBoard drops what an earlier file holds.
+    history: the rows from before a resume; those from there on are written again.
     threshold: KL in nats above which a dimension is active. Importing TensorBoard takes about one
     second, which is spent here and not on import of this module.
     """
@@ -76,14 +76,17 @@ class TensorBoard:
         self._directory = Path(directory)
         self._latent_dim = latent_dim
         self._threshold = threshold
-        self._history = list(history)
+        rows, first = list(history), math.inf if purge_step is None else purge_step
+        self._history = [row for row in rows if row["step"] < first]
         self._drawn = len(self._history)  # rows that the last heat map showed
-        self._step = 0
+        self._step = max((row["step"] for row in self._history), default=0)
         self._writer: SummaryWriter | None = SummaryWriter(
             str(self._directory), purge_step=purge_step
         )
         self._write_hparams(hparams)
         self._writer.add_custom_scalars(_layout(latent_dim))
+        for row in rows[len(self._history) :]:  # purged, though they will not be made anew
+            self.evaluation(row)
         self._writer.flush()
 
     def __enter__(self) -> Self:

@@ -27,6 +27,7 @@ from vaecli.training.precision import Precision
 from vaecli.training.settings import LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
+LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints to go on from
 COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
 VALIDATION_SAMPLES = 10_000  # examples of the validation split in each evaluation
 
@@ -310,4 +311,5 @@ class Fit(Loop):
     def save(self, name: str) -> None:
         """Write a checkpoint. What the meter holds must have been read."""
         self.set_lrs()
-        checkpoint.save(self.directory / f"{name}.pt", self.state_dict())
+        keep = self.directory / PREVIOUS if name == "last" else None
+        checkpoint.save(self.directory / f"{name}.pt", self.state_dict(), keep=keep)

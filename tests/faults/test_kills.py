@@ -1,0 +1,97 @@
+"""Killed with SIGKILL at any moment and resumed, a run ends bit for bit as if nothing had been."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from endings import ending
+
+SHORT = ("diagnosis=quick", "data.limit=500", "trainer.epochs=6", "diagnosis.samples=100",
+         "diagnosis.importance_samples=2")  # fmt: skip
+SCENARIOS = {
+    "plain": ("schedule=linear",),
+    "dynamic pixels": ("data.binarise=dynamic", "strategy=free_bits", "trainer.clip=2"),
+    "aggressive": ("strategy=aggressive", "strategy.aggressive_max_updates=10"),
+    "encoder steps": ("strategy=encoder_steps", "trainer.lr_schedule=cosine", "schedule=cyclical",
+                      "trainer.checkpoint_every=1.7", "trainer.evaluate_every=0.4"),
+    "stack": ("-m", "schedule.beta=0.5,4", "seed=0,1", "strategy=encoder_steps"),
+    "sweep": ("-m", "strategy=none,committed_rate", "seed=0,1", "sweep.stack=off",
+              "trainer.epochs=3"),
+}  # fmt: skip
+
+
+def killed(last, directory, *arguments):
+    """vae-train, killed at its event number `last`; (exit code, standard error)."""
+    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(last),
+               str(directory), *arguments]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, done.stderr
+
+
+def started(name, directory):
+    flags = [argument for argument in SCENARIOS[name] if argument == "-m"]
+    overrides = [argument for argument in SCENARIOS[name] if argument != "-m"]
+    kind = "sweep" if flags else "run"
+    return [*flags, *SHORT, *overrides, f"hydra.{kind}.dir={directory}"]
+
+
+def runs(directory):
+    return sorted(path.parent for path in directory.rglob("summary.json"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """By scenario: how a run that nobody disturbs ends, and how many events it has."""
+    known = {}
+
+    def find(name):
+        if name not in known:
+            directory = tmp_path_factory.mktemp("undisturbed") / "run"
+            code, told = killed(0, directory, *started(name, directory))
+            assert code == 0, told
+            endings = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
+            known[name] = endings, int(told.splitlines()[-1])
+        return known[name]
+
+    return find
+
+
+def kill_and_compare(name, number, directory, undisturbed):
+    expected, events = undisturbed(name)
+    rng = random.Random(f"{name} {number}")
+    code, told = killed(rng.randint(1, events), directory, *started(name, directory))
+    assert code == -9, told
+    while rng.random() < 0.3:  # and again, while it goes on
+        code, told = killed(rng.randint(1, events), directory, *_again(name, directory))
+        assert code in (-9, 0), told
+    code, told = killed(0, directory, *_again(name, directory))
+    assert code == 0, told
+    found = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
+    assert found.keys() == expected.keys()
+    for run, parts in expected.items():
+        for part, content in parts.items():
+            assert found[run][part] == content, f"{run}: {part}"
+
+
+def _again(name, directory):
+    """What a user types next: to go on, or once more if nothing had begun."""
+    begun = [directory / "sweep.yaml", directory / "overrides.yaml"]
+    if any(path.exists() for path in begun):
+        return [f"resume={directory}"]
+    return started(name, directory)
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "sweep"])
+def test_a_killed_run_ends_as_if_nothing_had_been(name, tmp_path, undisturbed):
+    kill_and_compare(name, 0, tmp_path / "run", undisturbed)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(1, 17))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SCENARIOS]
+)
+def test_every_kill_of_many_ends_as_if_nothing_had_been(name, number, tmp_path, undisturbed):
+    kill_and_compare(name, number, tmp_path / "run", undisturbed)

@@ -1,0 +1,39 @@
+"""Many starts at once: each gets a directory of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+FROZEN = Path(__file__).with_name("frozen.py")
+
+
+def start(cwd, seed):
+    command = [sys.executable, str(FROZEN), "trainer=fast", "diagnosis=quick", f"seed={seed}"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def starts(cwd, count, at_once):
+    with ThreadPoolExecutor(at_once) as pool:
+        ended = list(pool.map(lambda seed: start(cwd, seed), range(count)))
+    assert [done.returncode for done in ended] == [0] * count, [done.stderr for done in ended]
+    found = [json.loads(path.read_text()) for path in cwd.glob("outputs/*/*/summary.json")]
+    assert [summary["run_state"] for summary in found] == ["done"] * count
+    seeds = {o for summary in found for o in summary["overrides"] if o.startswith("seed=")}
+    assert len(seeds) == count
+    assert len(list(cwd.glob("outputs/*/*/report.html"))) == count
+    assert len(list(cwd.glob("outputs/*/*"))) == count
+
+
+def test_three_starts_at_one_moment_are_three_runs(tmp_path):
+    starts(tmp_path, 3, 3)
+
+
+@pytest.mark.faults
+def test_forty_starts_eight_at_a_time_are_forty_runs(tmp_path):
+    starts(tmp_path, 40, 8)

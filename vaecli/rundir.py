@@ -120,14 +120,16 @@ class RunDirectory:
         """The rows of metrics.jsonl; a last line that was cut off is left out."""
         try:
             lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines(True)
+            rows = [json.loads(line) for line in lines if line.endswith("\n")]
+            if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+                raise ValueError("a line is no row")
         except FileNotFoundError:
             return []
-        try:
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise UsageError(
                 "run", self.path / "metrics.jsonl", f"is damaged ({error})", "remove that line"
             ) from error
+        return rows
 
     def keep_rows_until(self, step: int) -> None:
         """Drop rows of updates that a resumed run will make again."""

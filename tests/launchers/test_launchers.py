@@ -178,7 +178,7 @@ def test_a_job_that_fails_is_a_row_and_the_exit_code(tmp_path):
     assert code == 1
     assert "Traceback" not in out
     table = out[out.rindex("Did not finish (1 of 2)") :]
-    assert "1_data=mnist: failed: data.root=" in table
+    assert "(1_data=mnist): failed: data.root=" in table
     assert states(tmp_path / "sweep") == ["done", "failed"]
 
 

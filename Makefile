@@ -21,7 +21,7 @@ test-all: $(INSTALLED)
 
 # A hundred kills over single runs, stacks and sweeps: half an hour on two cores.
 test-faults: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/faults
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults.py
 
 # Sweeps through joblib, Ray and submitit. The plugins have an environment of their own on top of
 # .venv, because Hydra imports every plugin it finds at every start.

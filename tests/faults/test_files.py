@@ -104,3 +104,26 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_its_earlier_checkpoint(
     found = ending(ran.directory)
     for part in ("rows", "diagnosis", "last", "best", "curves"):
         assert found[part] == expected[part], part
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(train, monkeypatch, stacked):
+    """The loss of the last update before a checkpoint is finite, and its gradient is not."""
+    from vaecli.training.fit import Fit
+
+    original = Fit.save
+
+    def save(self, name):
+        if name == "last" and self.step == 6 and self.seed == 0:
+            self.groups["decoder"][0].data.fill_(float("nan"))  # as an update with it would
+        original(self, name)
+
+    monkeypatch.setattr(Fit, "save", save)
+    many = ("-m", "seed=0,1", "hydra.sweep.dir=sweep") if stacked else ("seed=0",)
+    ran = train(*many, *SHORT, directory=None if stacked else "run")
+    assert ran.code == (1 if stacked else 3)
+    assert "a weight became nan at decoder update 6" in ran.out
+    run = ran.directory.parent / "sweep" / "0_seed=0" if stacked else ran.directory
+    found = checkpoint.load(run / "checkpoints" / "last.pt")
+    assert found["progress"]["step"] == 3
+    assert all(weights.isfinite().all() for weights in found["model"].values())

@@ -309,7 +309,15 @@ class Fit(Loop):
         self.meter.start()  # the write is not training time
 
     def save(self, name: str) -> None:
-        """Write a checkpoint. What the meter holds must have been read."""
+        """Write a checkpoint. What the meter holds must have been read.
+
+        Raises Diverged, leaving the checkpoint before, if a weight is not finite: after a gradient
+        that was not, the loss tells only an update later.
+        """
+        weights = [p.detach() for params in self.groups.values() for p in params]
+        norm = torch.stack(torch._foreach_norm(weights, ord=math.inf)).max()
+        if not norm.isfinite():
+            raise Diverged(self.step, "a weight", norm.item())
         self.set_lrs()
         keep = self.directory / PREVIOUS if name == "last" else None
         checkpoint.save(self.directory / f"{name}.pt", self.state_dict(), keep=keep)

@@ -92,6 +92,7 @@ def test_a_run_that_was_killed_before_it_began_is_made_anew(train, sweep):
     for path in sorted(run.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (run / "summary.json").write_text("")  # created, and killed before it was written
+    (run / "config.resolved.yaml.tmp").write_text("")
     ran = train(f"resume={sweep}", directory=None)
     assert ran.code == 0, ran.err
     assert "1 of 2 runs are done already" in ran.out

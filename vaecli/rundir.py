@@ -18,6 +18,7 @@ except ImportError:  # Windows
 from vaecli.errors import UsageError
 
 SUMMARY, LOG = "summary.json", "train.log"
+RESOLVED = "config.resolved.yaml"  # the last file that a run writes before it begins
 
 
 class RunDirectory:
@@ -148,7 +149,7 @@ def glance(path: Path) -> dict[str, Any]:
 
 def has_begun(directory: Path) -> bool:
     """Whether a run has written down here what it is; until then there is none to go on with."""
-    return (directory / "config.resolved.yaml").exists()
+    return (directory / RESOLVED).exists()
 
 
 def never_began(directory: Path) -> bool:
@@ -156,7 +157,8 @@ def never_began(directory: Path) -> bool:
     if not (directory / SUMMARY).exists() or glance(directory / SUMMARY).get("run_state") == "done":
         return False
     before = {SUMMARY, LOG, "overrides.yaml", "config.yaml"}
-    return {path.name.removesuffix(".tmp") for path in directory.iterdir()} <= before
+    unfinished = {f"{name}.tmp" for name in (*before, RESOLVED)}
+    return {path.name for path in directory.iterdir()} <= before | unfinished
 
 
 def hold(file: IO) -> bool:

@@ -42,7 +42,11 @@ def test_a_run_fills_its_directory_as_the_contract_says(train):
     summary = ran.json("summary.json")
     assert summary["run_state"] == "done"
     assert summary["overrides"] == ["trainer.epochs=3", "diagnosis.tsne_points=100"]
-    assert {p.name for p in (ran.directory / "checkpoints").iterdir()} == {"last.pt", "best.pt"}
+    assert {p.name for p in (ran.directory / "checkpoints").iterdir()} == {
+        "last.pt",
+        "previous.pt",
+        "best.pt",
+    }
     assert summary["status"] in ran.out
     assert "tensorboard --logdir" in ran.out
     log = (ran.directory / "train.log").read_text()

@@ -37,10 +37,7 @@ def contents(directory):
     return {path: path.read_bytes() for path in files}
 
 
-def test_a_resumed_sweep_takes_further_values(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    train("-m", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
-          directory=None)  # fmt: skip
+def test_a_resumed_sweep_takes_further_values(train, sweep):
     more = train(f"resume={sweep}", "seed=0,1,2", directory=None)
     assert more.code == 0
     assert "2 of 3 runs are done already" in more.out
@@ -48,10 +45,7 @@ def test_a_resumed_sweep_takes_further_values(train, tmp_path):
     assert "seed=0,1,2" in yaml.safe_load((sweep / "sweep.yaml").read_text())
 
 
-def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    train("-m", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
-          directory=None)  # fmt: skip
+def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(train, sweep):
     refused = train(f"resume={sweep}", "trainer.lr=1e-4", directory=None)
     assert refused.code == 2
     assert "already holds a run that was made with other settings" in refused.err

@@ -11,7 +11,7 @@ from vaecli.config import to_yaml
 from vaecli.errors import UsageError, require
 from vaecli.identity import config_hash
 from vaecli.resume import SWEEP
-from vaecli.rundir import RunDirectory, has_begun, hold
+from vaecli.rundir import RunDirectory, has_begun, hold, unwritable
 
 Plain = dict[str, Any]
 
@@ -35,7 +35,10 @@ def begin_sweep(directory: Path, typed: list[str]) -> IO:
 
 
 def _held(directory: Path) -> IO:
-    file = open(directory / SWEEP, "r+", encoding="utf-8")  # noqa: SIM115 - kept open
+    try:
+        file = open(directory / SWEEP, "r+", encoding="utf-8")  # noqa: SIM115 - kept open
+    except OSError as error:
+        raise unwritable(directory, error) from error
     if not hold(file):
         file.close()
         raise UsageError(

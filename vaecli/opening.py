@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,16 @@ from vaecli.errors import UsageError, require
 from vaecli.identity import require_same
 from vaecli.load import load_plain
 from vaecli.reporting import console
-from vaecli.rundir import LOG, SUMMARY, RunDirectory, glance, hold, never_began, unwritable
+from vaecli.rundir import (
+    LOG,
+    RESOLVED,
+    SUMMARY,
+    RunDirectory,
+    glance,
+    hold,
+    never_began,
+    unwritable,
+)
 from vaecli.training import checkpoint
 from vaecli.training.fit import LAST, PREVIOUS
 
@@ -76,16 +84,15 @@ def open_run(job: Job, plain: dict[str, Any], data: Data, *, echo: bool) -> Open
 
 
 def _claim(job: Job, summary: dict[str, Any]) -> RunDirectory:
-    for number in itertools.count(2):
-        path = job.directory
+    path, number = job.directory, 1
+    while True:
         try:
             return RunDirectory.claim(path, summary)
         except UsageError:
             if not (job.by_clock and (path / SUMMARY).exists()):
                 raise
-        name = f"{job.directory.name.partition('_')[0]}_{number}"
-        job = replace(job, directory=job.directory.with_name(name))
-    raise AssertionError("there is always a next number")
+        number += 1
+        path = job.directory.with_name(f"{job.directory.name}_{number}")
 
 
 def claim_pending(job: Job, config: Config, data: Data) -> None:
@@ -104,7 +111,7 @@ def write_down(directory: RunDirectory, job: Job, plain: dict[str, Any]) -> None
     """What was asked, composed and resolved; the last file says that the run has begun."""
     directory.write_text("overrides.yaml", to_yaml(job.overrides))
     directory.write_text("config.yaml", job.composed)
-    directory.write_text("config.resolved.yaml", to_yaml(plain))
+    directory.write_text(RESOLVED, to_yaml(plain))
 
 
 def recorded(config: Config, data: Data) -> dict[str, Any]:

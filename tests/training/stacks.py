@@ -14,7 +14,7 @@ class Rows:
     """An observer that keeps what it is told."""
 
     def __init__(self):
-        self.rows, self.losses = [], []
+        self.rows, self.warnings = [], []
 
     def window(self, step, means):
         pass
@@ -23,7 +23,7 @@ class Rows:
         self.rows.append(row)
 
     def warn(self, text):
-        pass
+        self.warnings.append(text)
 
 
 def configs(common, own):

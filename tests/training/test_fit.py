@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from stacks import Rows
 
 from vaecli.build import build
 from vaecli.config import read
@@ -11,20 +12,6 @@ from vaecli.training.batches import Batches
 from vaecli.training.fit import Fit
 from vaecli.training.precision import Precision
 from vaecli.training.signals import StopRequests
-
-
-class Silent:
-    def __init__(self):
-        self.rows, self.warnings = [], []
-
-    def window(self, step, means):
-        pass
-
-    def evaluation(self, row):
-        self.rows.append(row)
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 @pytest.fixture
@@ -57,7 +44,7 @@ def test_training_equals_a_loop_written_out_by_hand(config, tmp_path):
     c = config("trainer.max_steps=25", "schedule=linear", "schedule.beta=2", "data.limit=300")
     data = c.data.load()
     ours = fit(c, data, tmp_path)
-    ours.run(StopRequests(), Silent())
+    ours.run(StopRequests(), Rows())
 
     vae = build(c, data).vae
     adam = torch.optim.Adam(vae.parameters(), lr=c.trainer.lr)

@@ -170,14 +170,15 @@ def test_a_second_sweep_does_not_begin_in_the_directory_of_one(train, sweep):
     assert contents(sweep) == before
 
 
-@pytest.mark.parametrize("held", ["sweep.yaml", "0_seed=0/train.log"])
+@pytest.mark.parametrize("held", ["", "0_seed=0/train.log"])
 def test_what_another_process_works_on_is_refused(train, sweep, held):
     """A lock is the file's, not the process's: holding it here is what another would do."""
     interrupt(sweep / "0_seed=0")
     before = summaries(sweep)
-    target = sweep if held == "sweep.yaml" else sweep / "0_seed=0"
-    with open(sweep / held, "r+") as file:
-        assert hold(file)
+    target = sweep / "0_seed=0" if held else sweep
+    handle = os.open(sweep / held, os.O_RDONLY)
+    try:
+        assert hold(handle)
         refused = train(f"resume={target}", directory=None)
         assert refused.code == 2
         assert "another process" in refused.err
@@ -187,6 +188,8 @@ def test_what_another_process_works_on_is_refused(train, sweep, held):
             assert ran.code == 1
             assert "another process" in ran.out
             assert summaries(sweep) == before
+    finally:
+        os.close(handle)
     assert train(f"resume={target}", directory=None).code == 0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from vaecli.config import to_yaml
-from vaecli.errors import UsageError, require
+from vaecli.errors import require
 from vaecli.identity import config_hash
 from vaecli.resume import SWEEP
 from vaecli.rundir import RunDirectory, has_begun, hold, unwritable
@@ -18,34 +21,46 @@ Plain = dict[str, Any]
 
 def require_sweep(directory: Path, *, resume: bool) -> None:
     """Raise UsageError unless a sweep can begin in `directory`, or go on there."""
+    if resume:
+        with _held(directory):
+            return
     require(
-        resume or not (directory / SWEEP).exists(), "hydra.sweep.dir", directory,
-        "already holds a sweep",
+        not (directory / SWEEP).exists(), "hydra.sweep.dir", directory, "already holds a sweep",
         f"choose another one, or go on with it: vae-train resume={directory}",
     )  # fmt: skip
-    if resume:
-        _held(directory).close()
 
 
-def begin_sweep(directory: Path, typed: list[str]) -> IO:
-    """Write down what was typed; nobody else can go on with the sweep until the file is closed."""
+@contextmanager
+def working_on(directory: Path, typed: list[str], *, resume: bool) -> Iterator[None]:
+    """Write down what was typed, and let no other process begin or go on here meanwhile.
+
+    Raises UsageError if one was faster, or the directory cannot be written.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    RunDirectory(directory).write_text(SWEEP, to_yaml(typed))
-    return _held(directory)
+    with _held(directory):
+        if not resume:
+            require_sweep(directory, resume=False)
+        try:
+            RunDirectory(directory).write_text(SWEEP, to_yaml(typed))
+        except OSError as error:
+            raise unwritable(directory, error) from error
+        yield
 
 
-def _held(directory: Path) -> IO:
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
     try:
-        file = open(directory / SWEEP, "r+", encoding="utf-8")  # noqa: SIM115 - kept open
+        handle = os.open(directory, os.O_RDONLY)
     except OSError as error:
         raise unwritable(directory, error) from error
-    if not hold(file):
-        file.close()
-        raise UsageError(
-            "resume", directory, "is a sweep that another process is at work on",
+    try:
+        require(
+            hold(handle), "resume", directory, "is a sweep that another process is at work on",
             "wait for its end, or stop it",
         )  # fmt: skip
-    return file
+        yield
+    finally:
+        os.close(handle)
 
 
 def runs_in(sweep: Path) -> dict[Path, Plain]:

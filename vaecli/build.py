@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch import nn
 
 from vaecli.config import Config
 from vaecli.data.base import Data
 from vaecli.data.statistics import pixel_statistics
+from vaecli.environment import free_bytes
 from vaecli.errors import require
+from vaecli.models.likelihoods.base import Likelihood
 from vaecli.models.vae import VAE
 from vaecli.objectives.objective import Objective
 from vaecli.randomness import derive
 from vaecli.theory import prediction
 from vaecli.theory.prediction import Prediction
+
+COPIES = 4  # of the weights, in training: themselves, the gradient, Adam's two moments
 
 
 def check(config: Config, data: Data) -> None:
@@ -30,6 +37,31 @@ def check(config: Config, data: Data) -> None:
     config.make_likelihood(data)
     per_epoch = n // size
     config.schedule.curve(config.trainer.total_steps(per_epoch), per_epoch)
+    _require_room(config, data)
+
+
+def _require_room(config: Config, data: Data) -> None:
+    """Raise UsageError, before anything is allocated, for a model that memory cannot hold."""
+    _, likelihood = config.make_likelihood(data)
+    free = free_bytes(data.device)
+    try:
+        with torch.device("meta"):
+            parts = _networks(config, data, likelihood)
+        weights = [p for part in parts for p in part.parameters()]
+        need = COPIES * sum(p.numel() * p.element_size() for p in weights)
+    except (RuntimeError, OverflowError, TypeError):  # a size that is no size
+        need = math.inf
+    require(
+        free is None or need <= free, "model", config.plain["model"]["name"],
+        f"needs {need / 2**30:.3g} GiB for its weights, their gradients and Adam's moments"
+        + ("" if free is None else f", and {free / 2**30:.3g} GiB are free"),
+        "make it smaller: model.latent_dim, model.encoder_width, decoder=small",
+    )  # fmt: skip
+
+
+def _networks(config: Config, data: Data, likelihood: Likelihood) -> tuple[nn.Module, nn.Module]:
+    encoder = config.model.encoder(data.shape, 2 * config.model.latent_dim)
+    return encoder, config.model.decoder(data.shape, likelihood.outputs, config.capacity)
 
 
 def build(config: Config, data: Data) -> Objective:
@@ -38,9 +70,10 @@ def build(config: Config, data: Data) -> Objective:
     mean, variance = pixel_statistics(data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initialisation"))
+        encoder, decoder = _networks(config, data, likelihood)
         vae = VAE(
-            encoder=config.model.encoder(data.shape, 2 * config.model.latent_dim),
-            decoder=config.model.decoder(data.shape, likelihood.outputs, config.capacity),
+            encoder=encoder,
+            decoder=decoder,
             likelihood=likelihood,
             output_bias=likelihood.start(mean, variance),
             latent_dim=config.model.latent_dim,

@@ -132,6 +132,7 @@ def _text(comparison: Comparison, kind: str, directory: Path, title: str) -> str
 def _runs(directories: list[Path]) -> list[Path]:
     """All run directories at or below those named. Raises UsageError if one of them has none."""
     from vaecli.reporting.comparison.runs import find_runs
+    from vaecli.rundir import require_own_files
 
     runs: list[Path] = []
     for directory in directories:
@@ -139,6 +140,8 @@ def _runs(directories: list[Path]) -> list[Path]:
         require(directory.is_dir(), "DIR", directory, "is no directory", "name the one it is in")
         try:
             found = list(find_runs(directory))
+            for run in found:
+                require_own_files(run)
         except OSError as error:
             raise UsageError(
                 "DIR", directory, f"cannot be read ({error.strerror})", "name another directory"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from vaecli.begun import begin_sweep, match, require_sweep, runs_in
+from vaecli.begun import match, require_sweep, runs_in, working_on
 from vaecli.compose import INTERRUPTED, REFUSALS, Composed, compose, key_of
 from vaecli.config import Config, read
 from vaecli.errors import require
@@ -54,7 +54,7 @@ def launch(arguments: list[str], sweep: Sweep, *, typed: list[str], resume: bool
         None if places is None else {n: str(p.directory) for n, p in places.items()},
     )
     new = not sweep.directory.exists()
-    with begin_sweep(sweep.directory, typed):
+    with working_on(sweep.directory, typed, resume=resume):
         jobs = "Jobs as they come" if places is None else f"{len(places)} jobs"
         say(f"{jobs}, launcher {sweep.launcher}, in {sweep.directory}")
         stopped = _have_done(arguments, sweep, places, worker, new)

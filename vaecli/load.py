@@ -7,12 +7,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaecli.build import build
+from vaecli.build import build, check
 from vaecli.config import Config, from_yaml, read
 from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.identity import PLACE
 from vaecli.models.vae import VAE
+from vaecli.rundir import RESOLVED, require_own_files
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
 
@@ -32,6 +33,7 @@ def load_run(
     """
     config = load_config(Path(path), extend=extend)
     data = config.data.load().to(choose_device(device))
+    check(config, data)
     vae = build(config, data).vae
     restore(vae, Path(path) / "checkpoints" / f"{checkpoint_name}.pt")
     return vae.eval(), data, config
@@ -83,11 +85,12 @@ def saved_overrides(path: Path) -> list[str]:
 
 def load_plain(path: Path) -> dict[str, Any]:
     """The resolved config of the run at `path` as it was written; nothing in it is trusted yet."""
-    file = path / "config.resolved.yaml"
+    file = path / RESOLVED
+    require_own_files(path)
     try:
         plain = from_yaml(file.read_text(encoding="utf-8"))
     except Exception as error:  # yaml's and OmegaConf's errors share no base
-        raise UsageError("run", path, "holds no readable config.resolved.yaml", OTHER) from error
+        raise UsageError("run", path, f"holds no readable {RESOLVED}", OTHER) from error
     extend = plain.get("extend", []) if isinstance(plain, dict) else None
     sound = isinstance(extend, list) and all(isinstance(name, str) for name in extend)
     require(sound, "run", file, "is no config of vaecli", OTHER)

@@ -5,6 +5,7 @@ At the end of training, and again for `vae-diagnose`.
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,21 @@ SUMMARISED = (
     "elbo",
     "mu_variance",
     "mean_logvar",
+)
+# Of the last evaluation, on the page of a run that was stopped.
+RECORDED = (
+    "kl_per_dim",
+    "active_dimensions",
+    "total_dimensions",
+    "utilization",
+    "active_units",
+    "active_directions",
+    "rate",
+    "distortion",
+    "elbo",
+    "mu_variance",
+    "mean_logvar",
+    "mean_offset_kl",
 )
 # Column of a comparison -> where in the diagnosis the Estimate lies.
 HEADLINES = {
@@ -90,6 +106,34 @@ def report_again(
     number = directory.claim_number("diagnosis-{}.json")
     title = f"{_title(overrides)} (diagnosis {number})"
     return diagnosis, _write(directory, diagnosis, pictures, title, suffix=f"-{number}")
+
+
+def report_so_far(
+    directory: RunDirectory, config: Config, *, overrides: list[str], plots: bool
+) -> Path:
+    """The page of a run that was stopped: what its evaluations recorded, and no diagnosis.
+
+    plots: whether to draw how they went (2 s).
+    """
+    rows, summary = directory.rows(), directory.read_json(SUMMARY)
+    known: dict[str, Any] = {"verdict": [_stopped(rows, summary)]}
+    if rows:
+        known |= {key: rows[-1][key] for key in RECORDED if key in rows[-1]}
+        known |= {"threshold": config.diagnosis.threshold, "split": "val"}
+    if summary["run_state"] == "interrupted":
+        again = shlex.join(["vae-train", f"resume={directory.path}"])
+        known["next_commands"] = [(again, "Go on; the run ends as if it had not been stopped.")]
+    return _page(directory, known, Pictures() if plots and rows else None, _title(overrides))
+
+
+def _stopped(rows: list[dict[str, Any]], summary: dict[str, Any]) -> str:
+    reason = f"{summary['run_state']}, {summary['reason']}"
+    if not rows:
+        return f"The run was stopped ({reason}) before its first evaluation."
+    return (
+        f"The run was stopped ({reason}). These are the figures of its last evaluation, at update "
+        f"{rows[-1]['step']:,}, on the validation split; the model has not been diagnosed."
+    )
 
 
 def report_foreign(
@@ -147,6 +191,17 @@ def _write(
     suffix: str = "",
 ) -> Path:
     directory.write_json(f"diagnosis{suffix}.json", diagnosis)
+    return _page(directory, diagnosis, pictures, title, suffix=suffix)
+
+
+def _page(
+    directory: RunDirectory,
+    diagnosis: dict[str, Any],
+    pictures: Pictures | None,
+    title: str,
+    *,
+    suffix: str = "",
+) -> Path:
     history = directory.rows()
     plots: list[Path] = []
     if pictures is not None:

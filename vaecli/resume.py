@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from vaecli.compose import key_of, split
 from vaecli.errors import UsageError
+from vaecli.rundir import require_own_files
 
 RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep
 
@@ -31,6 +32,7 @@ def expand(arguments: list[str]) -> tuple[list[str], Resumed | None]:
     if not named:
         return arguments, None
     directory = Path(named[-1].partition("=")[2])
+    require_own_files(directory)
     sweep = (directory / SWEEP).is_file()
     saved = _saved_overrides(directory, SWEEP if sweep else RUN)
     flags, typed = split([a for a in arguments if not a.startswith("resume=")])

@@ -16,7 +16,7 @@ from vaecli.errors import UsageError, require
 from vaecli.identity import flat
 from vaecli.load import restore
 from vaecli.opening import Job, checkpoints, open_run, position, recorded, write_down
-from vaecli.report import report
+from vaecli.report import report, report_so_far
 from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
@@ -82,11 +82,14 @@ class Run:
             yield
         except (Interrupted, KeyboardInterrupt) as interrupted:
             self._end("interrupted", str(interrupted) or "SIGINT")
+            if isinstance(interrupted, Interrupted):  # else it is the second, and wants out
+                self._report_so_far()
             again = shlex.join(["vae-train", f"resume={self.directory.path}"])
             self.log.warning("Interrupted. Go on: %s", again)
             self.code = getattr(interrupted, "exit_code", 130)
         except Diverged as diverged:
             self._end("diverged", str(diverged))
+            self._report_so_far()
             kept = bool(checkpoints(self.directory.path))
             before = " The checkpoint before it is kept." if kept else ""
             self.log.error("Diverged: %s.%s", diverged, before)
@@ -187,6 +190,20 @@ class Run:
         except (OSError, UsageError) as error:  # what ended the run may keep it from being told
             self.log.error("%s, %s; not recorded: %s", state, reason, str(error).splitlines()[0])
 
+    def _report_so_far(self) -> None:
+        """A page of what is recorded; a run of a stack, one of many that stop at once, draws none.
+
+        What keeps it from being written must not keep the run from ending as it should.
+        """
+        plots = self.bar is None and self.config.diagnosis.plots
+        try:
+            page = report_so_far(
+                self.directory, self.config, overrides=self.job.overrides, plots=plots
+            )
+            self.log.info("Report       %s", page)
+        except Exception as error:
+            self.log.warning("No report: %s: %s", type(error).__name__, error)
+
     def _fit(self, checkpoint: dict[str, Any] | None) -> Fit:
         fit = Fit(
             build(self.config, self.data),
@@ -262,5 +279,5 @@ class Run:
             "Device": f"{self.precision.device} "
             f"({environment.device_name(self.precision.device)}), {self.precision}",
             "Run": str(self.directory.path),
-            "TensorBoard": f"tensorboard --logdir {self.directory.path}",
+            "TensorBoard": shlex.join(["tensorboard", "--logdir", str(self.directory.path)]),
         }

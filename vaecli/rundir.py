@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -138,6 +139,27 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def require_own_files(directory: Path) -> None:
+    """Raise UsageError unless all below `directory` are its own directories and plain files.
+
+    A run may come from someone else: by a link its files would be read, and written, anywhere.
+    """
+    root = directory.resolve()
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            try:
+                kind = path.lstat().st_mode
+            except FileNotFoundError:  # the run is being written
+                continue
+            inside = stat.S_ISLNK(kind) and path.resolve().is_relative_to(root)
+            if not (inside or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+                raise UsageError(
+                    "run", path, "is a link out of its directory, or no plain file",
+                    "put the file itself there, or remove it",
+                )  # fmt: skip
+
+
 def glance(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is none that can be read."""
     try:
@@ -161,8 +183,8 @@ def never_began(directory: Path) -> bool:
     return {path.name for path in directory.iterdir()} <= before | unfinished
 
 
-def hold(file: IO) -> bool:
-    """Lock an open file until it is closed; False if another process holds it.
+def hold(file: IO | int) -> bool:
+    """Lock an open file or directory until it is closed; False if another process holds it.
 
     True where there are no locks: on Windows, and on some network file systems.
     """

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import torch
 
 from vaecli.begun import (
     Plain,
-    begin_sweep,
     config_in,
     match,
     number,
     require_sweep,
     runs_in,
+    working_on,
 )
 from vaecli.build import check
 from vaecli.config import Config
@@ -77,12 +78,12 @@ class _Sweep:
         self.stopped = 0  # the exit code of a signal
         self.directories: set[Path] = set()  # of all runs, done before or now
         self._loaded: dict[tuple, Data] = {}
-        self._file: IO | None = None  # by which the directory is held
+        self._open = ExitStack()
+        self._begun = False
 
     def close(self) -> None:
         """Let others go on with the sweep."""
-        if self._file is not None:
-            self._file.close()
+        self._open.close()
 
     @property
     def code(self) -> int:
@@ -96,8 +97,9 @@ class _Sweep:
         """
         say(f"{len(jobs)} runs, in {self.directory}")
         entries, where = self._prepared(jobs)
-        if self._file is None:
-            self._file = begin_sweep(self.directory, self.typed)
+        if not self._begun:
+            self._open.enter_context(working_on(self.directory, self.typed, resume=self.resume))
+            self._begun = True
         if len(entries) < len(jobs):
             done = len(jobs) - len(entries)
             say(f"{done} of {len(jobs)} runs are done already and are left as they are")
@@ -253,4 +255,4 @@ def _compare(sweep: Path, directories: list[Path], title: str) -> None:
     page = write_comparison(comparison, sweep, title)
     say(f"\n{comparison_table(comparison)}\n")
     say(f"Comparison   {page}")
-    say(f"TensorBoard  tensorboard --logdir {sweep}")
+    say(f"TensorBoard  {shlex.join(['tensorboard', '--logdir', str(sweep)])}")

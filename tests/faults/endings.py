@@ -33,8 +33,7 @@ def _timeless(value):
 
 def _checkpoint(path):
     content = torch.load(path, weights_only=True)
-    for timed in ("meter", "check"):
-        content.pop(timed)
+    content.pop("meter")
     return _plain(content)
 
 

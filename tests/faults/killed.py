@@ -1,20 +1,25 @@
 """vae-train in a process that kills itself at its Nth event: an update, or a change of a file.
 
-    python killed.py N PLACE ARGUMENTS...
+    python killed.py [--terminated SECONDS] N PLACE ARGUMENTS...
 
 PLACE: events are of files below it. N = 0 kills nothing; the number of events is then the last line
-on standard error.
+on standard error. --terminated: SIGTERM first, in an event that lasts until SIGKILL comes.
 """
 
 import itertools
 import os
 import signal
 import sys
+import time
 
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.link"}
 
 
 def main() -> int:
+    grace = None
+    if sys.argv[1] == "--terminated":
+        grace = float(sys.argv[2])
+        del sys.argv[1:3]
     last, place, *arguments = sys.argv[1:]
     numbers = itertools.count(1)
     seen = 0
@@ -23,6 +28,9 @@ def main() -> int:
         nonlocal seen
         seen = next(numbers)
         if seen == int(last):
+            if grace is not None:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(grace)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def audit(name: str, values: tuple) -> None:

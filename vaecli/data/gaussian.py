@@ -12,7 +12,10 @@ from torch import Tensor
 
 from vaecli.data.base import Data, DataSet, Kind, Split
 from vaecli.data.splits import generator
+from vaecli.environment import free_bytes
 from vaecli.errors import require
+
+WORK = 5  # arrays of the size of the data, in float64, while it is made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,12 @@ class Gaussian(DataSet):
                 "covariance",
                 f"try data.{key}={max(example, 10 * dimensions)}",
             )
+        free = free_bytes(torch.device("cpu"))
+        need = WORK * 8 * dimensions * (self.examples + self.held_out)
+        require(
+            free is None or need <= free, "data.examples", self.examples,
+            f"needs {need / 2**30:.3g} GiB, which are not free", "choose fewer",
+        )  # fmt: skip
         require(self.seed >= 0, "data.seed", self.seed, "must be at least 0", "try data.seed=0")
 
     def load(self) -> Data:

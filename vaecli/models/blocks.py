@@ -14,6 +14,7 @@ from vaecli.errors import require
 from vaecli.models.base import Capacity, Family
 
 SMALLEST_SIDE = 4  # pixels; below it there is nothing for a convolution to halve
+MOST_LAYERS = 1000  # a config from elsewhere must not build for hours
 COARSEST_SIDE = 7  # pixels; halving stops once the longer side is no longer than this
 
 # channels -> the modules that work at one resolution, after the affine map that led there and
@@ -26,10 +27,16 @@ def require_at_least(least: int, key: str, value: int, suggestion: str) -> None:
     require(value >= least, key, value, f"must be at least {least}", f"try {key}={suggestion}")
 
 
+def require_layers(least: int, key: str, value: int) -> None:
+    """Raise UsageError naming `key` unless a network may have `value` layers of one kind."""
+    require_at_least(least, key, value, "1")
+    require(value <= MOST_LAYERS, key, value, f"must be at most {MOST_LAYERS}", f"try {key}=3")
+
+
 def require_size(capacity: Capacity, *, least_depth: int) -> None:
     """Raise UsageError unless the decoder has at least one unit and `least_depth` layers."""
     require_at_least(1, "decoder.width", capacity.width, "32")
-    require_at_least(least_depth, "decoder.depth", capacity.depth, "1")
+    require_layers(least_depth, "decoder.depth", capacity.depth)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class ConvFamily(Family):
         """Raise UsageError for keys outside their range."""
         super().validate()
         require_at_least(1, "model.encoder_width", self.encoder_width, "32")
-        require_at_least(1, "model.encoder_depth", self.encoder_depth, "1")
+        require_layers(1, "model.encoder_depth", self.encoder_depth)
 
     def validate_shape(self, shape: tuple[int, int, int]) -> None:
         """Raise UsageError unless `shape` (C, H, W) is an image that convolutions can halve."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vaecli.models.base import Capacity, Family
-from vaecli.models.blocks import require_at_least, require_size
+from vaecli.models.blocks import require_at_least, require_layers, require_size
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class MLP(Family):
         """Raise UsageError for keys outside their range."""
         super().validate()
         require_at_least(1, "model.encoder_width", self.encoder_width, "400")
-        require_at_least(0, "model.encoder_depth", self.encoder_depth, "1")
+        require_layers(0, "model.encoder_depth", self.encoder_depth)
 
     def validate_capacity(self, capacity: Capacity) -> None:
         """Raise UsageError for a width below 1 or a depth below 0."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch import Tensor
 
 from vaecli.data.base import Data
+from vaecli.environment import free_bytes
 from vaecli.objectives.objective import Objective
 
 SHARE = 0.6  # of the free memory, the rest for evaluations and what the allocator leaves unused
@@ -26,22 +25,6 @@ def largest_stack(objective: Objective, data: Data, batch_size: int) -> int | No
     weights = sum(p.numel() * p.element_size() for p in objective.parameters())
     need = COPIES * weights + ROOM * _kept_by_autograd(objective, data, batch_size)
     return max(1, int(SHARE * free / need))
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory that is free on the device, in bytes; None if the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            found = dict(line.split(":", 1) for line in file)
-        return int(found["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, OSError, AttributeError):
-        return None
 
 
 def _kept_by_autograd(objective: Objective, data: Data, batch_size: int) -> int:

@@ -1,0 +1,147 @@
+"""A run directory made to do harm: links, pipes, bombs. Each is refused before it does any."""
+
+import os
+import zipfile
+from collections import OrderedDict
+
+import pytest
+import torch
+import yaml
+
+from vaecli import load_run
+from vaecli.compare import _main as compare
+from vaecli.diagnose import _main as diagnose
+from vaecli.errors import UsageError
+from vaecli.training import checkpoint
+
+LINKED = ("train.log", "summary.json.tmp", "checkpoints/last.pt", "tensorboard", "plots")
+
+
+@pytest.fixture
+def run(train, smoke):
+    ran = train(*smoke)
+    assert ran.code == 0
+    return ran.directory
+
+
+def refused_by_every_door(run, train, capsys):
+    capsys.readouterr()
+    ends = [train("resume=run", "trainer.max_steps=3")[:3]]
+    for door in (diagnose, compare):
+        ends.append((door([str(run)]), *capsys.readouterr()))
+    with pytest.raises(UsageError) as error:
+        load_run(run)
+    for code, _, err in [*ends, (2, "", str(error.value))]:
+        assert code == 2, err
+        assert len(err.strip().splitlines()) == 2
+        yield err
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("target", ["file", "directory"])
+def test_a_link_out_of_the_run_is_not_followed(run, train, tmp_path, capsys, name, target):
+    precious = tmp_path / "precious"
+    if target == "directory":
+        precious.mkdir()
+    else:
+        precious.write_text("mine")
+    place = run / name
+    if place.is_dir():
+        place.rename(tmp_path / "moved")
+    place.unlink(missing_ok=True)
+    place.symlink_to(precious)
+    for told in refused_by_every_door(run, train, capsys):
+        assert "is a link out of its directory" in told
+        assert name in told
+    assert not list(precious.iterdir()) if target == "directory" else precious.read_text() == "mine"
+
+
+def test_a_link_within_the_run_is_the_users_own_affair(run, train):
+    (run / "again.pt").symlink_to("checkpoints/last.pt")
+    assert train("resume=run", "trainer.max_steps=3").code == 0
+
+
+@pytest.mark.parametrize("name", ["overrides.yaml", "metrics.jsonl", "checkpoints/last.pt"])
+def test_a_pipe_that_never_ends_is_not_read(run, train, capsys, name):
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    for told in refused_by_every_door(run, train, capsys):
+        assert "no plain file" in told
+
+
+class Evil:
+    """An object that means something else when it is unpickled."""
+
+    def __init__(self, *named):
+        self.named = named
+
+    def __reduce__(self):
+        return self.named
+
+
+def vast():
+    return torch.zeros(1).expand(10**12)  # 4 TB of one number
+
+
+@pytest.mark.parametrize(
+    "content",
+    [Evil(os.system, ("true",)), Evil(bytearray, (10**12,)), Evil(vast, ()), {"x": Evil(print, ())},
+     torch.sparse_coo_tensor(torch.zeros(1, 0), torch.zeros(0), (10**12,), check_invariants=False),
+     OrderedDict(model=vast())],
+    ids=["system", "bytes", "function", "within", "sparse", "expanded"],
+)  # fmt: skip
+def test_a_checkpoint_that_names_or_claims_too_much_is_damaged(tmp_path, content):
+    path = tmp_path / "x.pt"
+    torch.save({"format": checkpoint.FORMAT, "model": content}, path)
+    with pytest.raises(UsageError, match="is no checkpoint of vaecli, or is damaged"):
+        checkpoint.load(path)
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_damaged(tmp_path):
+    path, bomb = tmp_path / "x.pt", tmp_path / "bomb.pt"
+    checkpoint.save(path, {"model": {"w": torch.zeros(10**6)}})
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for entry in whole.infolist():
+            packed.writestr(entry.filename, whole.read(entry))
+    assert bomb.stat().st_size < 10**5
+    assert torch.load(bomb, weights_only=True)["model"]["w"].numel() == 10**6  # torch unpacks it
+    with pytest.raises(UsageError, match="or is damaged"):
+        checkpoint.load(bomb)
+
+
+def test_lists_that_repeat_each_other_take_no_time(tmp_path):
+    repeated = []
+    for _ in range(100):  # 2**100 leaves
+        repeated = [repeated, repeated]
+    checkpoint_file = tmp_path / "x.pt"
+    torch.save({"format": checkpoint.FORMAT, "model": repeated}, checkpoint_file)
+    assert checkpoint.load(checkpoint_file)["format"] == checkpoint.FORMAT
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [("model.latent_dim", 10**9, "GiB"), ("model.encoder_width", 10**10, "GiB"),
+     ("model.encoder_width", 10**15, "GiB"), ("model.encoder_depth", 10**9, "at most 1000"),
+     ("decoder.width", 10**9, "GiB"), ("decoder.depth", 10**9, "at most 1000")],
+)  # fmt: skip
+def test_a_config_of_vast_sizes_is_refused_before_they_are_allocated(
+    run, train, capsys, key, value, told
+):
+    capsys.readouterr()
+    typed = train(f"{key}={value}", directory="typed")
+    assert (typed.code, told in typed.err, typed.directory.exists()) == (2, True, False), typed.err
+    path = run / "config.resolved.yaml"
+    plain = yaml.safe_load(path.read_text())
+    group, name = key.split(".")
+    plain[group][name] = value
+    path.write_text(yaml.safe_dump(plain))
+    with pytest.raises(UsageError, match=told):
+        load_run(run)
+    assert diagnose([str(run)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_data_set_of_vast_size_is_refused_before_it_is_made(train):
+    ran = train("data=gaussian", "data.examples=1000000000000")
+    assert ran.code == 2
+    assert "GiB, which are not free" in ran.err

@@ -1,0 +1,98 @@
+"""Asked to stop, a run ends its step and leaves a checkpoint and a page; cut off, what it had."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from endings import ending
+
+from vaecli.training import checkpoint
+
+SHORT = ("trainer.epochs=4", "data.limit=400", "diagnosis.samples=100", "diagnosis.tsne_points=0")
+
+
+def signalled(monkeypatch, *numbers, step=5):
+    """Signals that arrive in the middle of an update."""
+    from vaecli.training.fit import Fit
+
+    original = Fit.update
+
+    def update(self):
+        if self.step == step:
+            for number in numbers:
+                signal.raise_signal(number)
+        return original(self)
+
+    monkeypatch.setattr(Fit, "update", update)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(train, monkeypatch, number, code):
+    whole = train(*SHORT, directory="whole")
+    with monkeypatch.context() as patched:
+        signalled(patched, number)
+        ran = train(*SHORT)
+    assert ran.code == code
+    saved = checkpoint.load(ran.directory / "checkpoints" / "last.pt")
+    assert saved["progress"]["step"] == 6  # the update that it was in is made
+    page = (ran.directory / "report.html").read_text()
+    assert "NOT DIAGNOSED" in page
+    assert f"(interrupted, {number.name})" in page
+    assert f"vae-train resume={ran.directory}" in page
+    assert {path.stem for path in (ran.directory / "plots").iterdir()} == {
+        "kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim",
+    }  # fmt: skip
+    assert not (ran.directory / "diagnosis.json").exists()
+    assert train("resume=run").code == 0
+    assert "NOT DIAGNOSED" not in (ran.directory / "report.html").read_text()
+    assert ending(ran.directory) == ending(whole.directory)
+
+
+def test_a_page_that_cannot_be_written_does_not_change_how_the_run_ends(train, monkeypatch):
+    import vaecli.run
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    signalled(monkeypatch, signal.SIGTERM)
+    monkeypatch.setattr(vaecli.run, "report_so_far", full)
+    ran = train(*SHORT)
+    assert ran.code == 143
+    assert "No report: OSError: [Errno 28] No space left on device" in ran.out
+    assert ran.json("summary.json")["run_state"] == "interrupted"
+
+
+def test_a_diverged_run_leaves_a_page_that_says_where(train):
+    ran = train(*SHORT, "trainer.lr=1e12")
+    assert ran.code == 3
+    assert "at decoder update" in (ran.directory / "report.html").read_text()
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_sigint_stops_in_the_middle_of_an_update(train, monkeypatch, first):
+    signalled(monkeypatch, first, signal.SIGINT)
+    ran = train(*SHORT)
+    assert ran.code == 130
+    saved = checkpoint.load(ran.directory / "checkpoints" / "last.pt")
+    assert saved["progress"]["step"] == 3  # the checkpoint before: at the end of the first epoch
+    assert ran.json("summary.json")["run_state"] == "interrupted"
+    assert not (ran.directory / "report.html").exists()
+    monkeypatch.undo()
+
+
+def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, tmp_path):
+    """An update that outlasts the grace between SIGTERM and SIGKILL: no time for a checkpoint."""
+    whole = train(*SHORT, directory="whole")
+    run, killed = tmp_path / "run", str(Path(__file__).with_name("killed.py"))
+    command = [sys.executable, killed, "--terminated", "0.5", "40", str(run), *SHORT,
+               f"hydra.run.dir={run}"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    saved = checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert saved["progress"]["step"] > 0
+    resumed = train("resume=run")
+    assert resumed.code == 0
+    assert f"from step {saved['progress']['step']}" in resumed.out
+    assert ending(resumed.directory) == ending(whole.directory)

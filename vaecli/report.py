@@ -109,17 +109,17 @@ def report_again(
 
 
 def report_so_far(
-    directory: RunDirectory, config: Config, *, overrides: list[str], plots: bool
+    directory: RunDirectory, config: Config, *, overrides: list[str], examples: int, plots: bool
 ) -> Path:
     """The page of a run that was stopped: what its evaluations recorded, and no diagnosis.
 
-    plots: whether to draw how they went (2 s).
+    examples: of the validation split in each evaluation. plots: whether to draw them (2 s).
     """
     rows, summary = directory.rows(), directory.read_json(SUMMARY)
     known: dict[str, Any] = {"verdict": [_stopped(rows, summary)]}
     if rows:
         known |= {key: rows[-1][key] for key in RECORDED if key in rows[-1]}
-        known |= {"threshold": config.diagnosis.threshold, "split": "val"}
+        known |= {"threshold": config.diagnosis.threshold, "split": "val", "examples": examples}
     if summary["run_state"] == "interrupted":
         again = shlex.join(["vae-train", f"resume={directory.path}"])
         known["next_commands"] = [(again, "Go on; the run ends as if it had not been stopped.")]

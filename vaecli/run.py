@@ -22,7 +22,7 @@ from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import SUMMARY
-from vaecli.training.fit import Fit
+from vaecli.training.fit import VALIDATION_SAMPLES, Fit
 from vaecli.training.meter import Diverged
 from vaecli.training.precision import choose_precision, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
@@ -196,9 +196,14 @@ class Run:
         What keeps it from being written must not keep the run from ending as it should.
         """
         plots = self.bar is None and self.config.diagnosis.plots
+        examples = min(len(self.data.val.x), VALIDATION_SAMPLES)
         try:
             page = report_so_far(
-                self.directory, self.config, overrides=self.job.overrides, plots=plots
+                self.directory,
+                self.config,
+                overrides=self.job.overrides,
+                examples=examples,
+                plots=plots,
             )
             self.log.info("Report       %s", page)
         except Exception as error:

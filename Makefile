@@ -66,9 +66,17 @@ studies: $(INSTALLED)
 tables: $(INSTALLED)
 	$(BIN)/python benchmarks/mitigations.py --data $(DATA)
 
-benchmark: $(INSTALLED)
-	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
-	$(BIN)/python benchmarks/step.py --data $(DATA)
+# The step beside pythae's. It has an environment of its own on top of .venv, too.
+BENCH := .venv-bench
+benchmark: $(BENCH)/.installed
+	$(BENCH)/bin/python benchmarks/step.py --data $(DATA)
+
+$(BENCH)/.installed: $(INSTALLED)
+	$(BIN)/python -m venv --without-pip $(BENCH)
+	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" \
+	  > "$$($(BENCH)/bin/python $(PURELIB))/base.pth"
+	$(BIN)/python -m pip --python $(BENCH)/bin/python install -q -c constraints.txt pythae==0.1.2
+	touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -79,4 +87,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LAUNCHERS) dist build *.egg-info
+	rm -rf $(VENV) $(LAUNCHERS) $(BENCH) dist build *.egg-info

@@ -1,22 +1,25 @@
 """Training speed on MNIST: vaecli's loop beside the tutorial's loop and pythae's trainer.
 
-The same VAE, loss and Adam on the same grey images, one epoch of each in turn, so that a busy
-machine slows all alike. Writes benchmarks/results/step_<hardware>_<yyyymm>.md. Without pythae (`pip
-install vaecli[bench]`) its row is left out.
+The same modules, loss and Adam on the same grey images, some batches of each in turn, so that a
+busy machine slows all alike. Writes benchmarks/results/step_<hardware>_<yyyymm>.md. Without pythae
+(`pip install vaecli[bench]`) its row is left out.
 """
 
 # pythae 0.1.2 runs as it is beside torch 2.14, numpy 2.4 and constraints.txt. It adds pydantic 2;
 # imageio, which it requires, is not imported here. It also requires `dataclasses` 0.6, which hides
 # the standard library's where it comes first on sys.path: use a venv, never PYTHONPATH.
 
+from __future__ import annotations
+
 import argparse
 import logging
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -26,114 +29,168 @@ import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from results import environment_lines, write
-from torch import nn
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets, transforms
 
 from vaecli.build import build
 from vaecli.compose import CONFIGS
-from vaecli.config import read
+from vaecli.config import Config, read
+from vaecli.data.base import Data
 from vaecli.training.fit import Fit
-from vaecli.training.precision import choose_precision, prepare_process
+from vaecli.training.precision import choose_device, choose_precision, prepare_process
 from vaecli.training.signals import StopRequests
 
-BATCH, D, H, Z, LR = 128, 784, 400, 20, 1e-3
+LR, LATENT = 1e-3, 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, and how many batches are one measurement."""
+
+    model: str
+    batch: int
+    batches: int
+
+
+CASES = (
+    Case("mlp", 128, 468),
+    Case("mlp", 512, 117),
+    Case("cnn", 128, 60),
+    Case("pixelcnn", 128, 30),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="../shared/data", help="folder that holds MNIST/raw")
-    parser.add_argument("--repeats", type=int, default=5, help="timed epochs of each")
-    parser.add_argument("--batches", type=int, default=468, help="in an epoch")
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each loop")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--models", default="mlp,cnn,pixelcnn")
+    parser.add_argument("--share", type=float, default=1, help="of the batches, for a quick look")
     options = parser.parse_args()
-    loops = {"vaecli": ours, "tutorial": tutorial, "pythae": pythae, "vaecli, bf16": ours_bf16}
-    times, peaks = {name: [] for name in loops}, []
+    options.device = str(choose_device(options.device))
+    text = [
+        f"# Training speed\n\n`python benchmarks/step.py --repeats {options.repeats}`: the same",
+        "modules (configs/model, medium decoders, 20 latents, Bernoulli), Adam and grey MNIST in",
+        f"every loop, loops in turn; median (min-max) of {options.repeats} measurements after one",
+        f"to warm up. {torch.get_num_threads()} threads.\n",
+        *environment_lines(),
+    ]
+    for case in CASES:
+        if case.model in options.models.split(","):
+            case = replace(case, batches=max(2, round(case.batches * options.share)))
+            text += measured(case, options)
+    write("step", "\n".join(text))
+
+
+def measured(case: Case, options: argparse.Namespace) -> list[str]:
+    """The section of the results on one case."""
+    times: dict[str, list[float]] = {name: [] for name in LOOPS}
+    peaks: dict[torch.dtype, float] = {torch.float32: 0.0, torch.bfloat16: 0.0}
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        pools = {
-            name: stack.enter_context(process(loops[name], options, scratch)) for name in loops
-        }
+        pools = {name: stack.enter_context(process(name, case, options, scratch)) for name in LOOPS}
         for turn in range(1 + options.repeats):
             for name, pool in pools.items():
                 times[name].append(pool.submit(train).result())
-            peaks.append(matmul_flops())
-            print(f"turn {turn} of {options.repeats}", file=sys.stderr, flush=True)
-    measured = {name: found[1:] for name, found in times.items() if found[0]}
-    write("step", report(options, measured, max(peaks)))
+            for dtype in peaks:
+                peaks[dtype] = max(peaks[dtype], matmul_flops(dtype, options.device))
+            print(f"{case}: turn {turn} of {options.repeats}", file=sys.stderr, flush=True)
+    return section(case, options, {n: t[1:] for n, t in times.items() if t[0]}, peaks)
 
 
-def process(loop, options: argparse.Namespace, scratch: str) -> ProcessPoolExecutor:
+def process(name: str, *arguments) -> ProcessPoolExecutor:
     """A process of its own for each loop: none inherits another's settings of torch."""
-    return ProcessPoolExecutor(1, get_context("spawn"), start, (loop, options, scratch))
+    return ProcessPoolExecutor(1, get_context("spawn"), start, (name, *arguments))
 
 
-def start(loop, options: argparse.Namespace, scratch: str) -> None:
-    global epoch
-    epoch = loop(options, scratch)
+def start(name: str, *arguments) -> None:
+    global measure
+    measure = LOOPS[name](*arguments)
 
 
 def train() -> float | None:
-    return epoch and epoch()
+    return measure and measure()
 
 
-def ours(options: argparse.Namespace, scratch: str, amp: str = "off"):
+def configured(case: Case, options: argparse.Namespace, *more: str) -> Config:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return read(compose("config", [
+            "data=mnist", f"data.root={options.data}", "data.binarise=none", f"model={case.model}",
+            f"trainer.batch_size={case.batch}", f"trainer.lr={LR}", f"model.latent_dim={LATENT}",
+            f"device={options.device}", "trainer.amp=off", *more,
+        ]))  # fmt: skip
+
+
+def images(case: Case, config: Config) -> Data:
+    """As many training images as one measurement needs; nothing is held back for validation."""
+    train = config.data.read()[0]
+    train = train._replace(x=train.x[: case.batch * case.batches])
+    return replace(config.data.load(), train=train)
+
+
+def ours(case: Case, options: argparse.Namespace, scratch: str, *more: str):
     """vae-train's own loop, by its own clock, which stands still while it evaluates."""
     prepare_process()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = read(compose("config", [
-            "data=mnist", f"data.root={options.data}", "data.binarise=none", f"trainer.amp={amp}",
-            f"trainer.batch_size={BATCH}", f"trainer.lr={LR}", f"model.latent_dim={Z}",
-            f"trainer.epochs={1 + options.repeats}", "device=cpu",
-        ]))  # fmt: skip
-    train = config.data.read()[0]  # the others keep nothing back for validation either
-    train = train._replace(x=train.x[: BATCH * options.batches])
-    data = replace(config.data.load(), train=train)
+    config = configured(case, options, *more)
+    data = images(case, config).to(torch.device(options.device))
     fit = Fit(
-        build(config, data), data, trainer=config.trainer, schedule=config.schedule,
-        precision=choose_precision(config.trainer.amp, data.device), seed=0, threshold=0.01,
-        directory=Path(scratch) / amp,
+        build(config, data), data, trainer=replace(config.trainer, epochs=1 + options.repeats),
+        schedule=config.schedule, precision=choose_precision(config.trainer.amp, data.device),
+        seed=0, threshold=0.01, directory=Path(scratch) / "-".join(("ours", *more)),
     )  # fmt: skip
     fit.steps = 0
 
     def epoch() -> float:
         before = fit.meter.seconds
-        fit.steps += options.batches
+        fit.steps += case.batches
         fit.run(StopRequests(), Mock())
         return fit.meter.seconds - before
 
     return epoch
 
 
-def ours_bf16(options: argparse.Namespace, scratch: str):
-    return ours(options, scratch, "bf16")
+def ours_bf16(case: Case, options: argparse.Namespace, scratch: str):
+    return ours(case, options, scratch, "trainer.amp=bf16")
 
 
-def mnist(options: argparse.Namespace) -> datasets.MNIST:
-    images = datasets.MNIST(options.data, transform=transforms.ToTensor())
-    n = BATCH * options.batches
-    images.data, images.targets = images.data[:n], images.targets[:n]
-    return images
+def ours_compiled(case: Case, options: argparse.Namespace, scratch: str):
+    return ours(case, options, scratch, "trainer.compile=on")
 
 
-def networks() -> nn.ModuleList:
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(D, H), nn.ReLU(), nn.Linear(H, 2 * Z))
-    decoder = nn.Sequential(nn.Linear(Z, H), nn.ReLU(), nn.Linear(H, D), nn.Sigmoid())
-    return nn.ModuleList([encoder, decoder])
+def modules(case: Case, options: argparse.Namespace):
+    """vaecli's modules alone: x -> mu, logvar, and z, x -> logits."""
+    config = configured(case, options)
+    vae = build(config, images(case, config).to(torch.device(options.device))).vae
+    return (
+        vae,
+        lambda x: vae.encoder(x).chunk(2, -1),
+        lambda z, x: vae.decoder(z, x) + vae.output_bias,
+    )
 
 
-def tutorial(options: argparse.Namespace, scratch: str):
+def mnist(case: Case, options: argparse.Namespace) -> datasets.MNIST:
+    found = datasets.MNIST(options.data, transform=transforms.ToTensor())
+    n = case.batch * case.batches
+    found.data, found.targets = found.data[:n], found.targets[:n]
+    return found
+
+
+def tutorial(case: Case, options: argparse.Namespace, scratch: str):
     """As in pytorch/examples/vae."""
-    encoder, decoder = model = networks()
+    model, encode, decode = modules(case, options)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
-    loader = DataLoader(mnist(options), batch_size=BATCH, shuffle=True)
+    loader = DataLoader(mnist(case, options), batch_size=case.batch, shuffle=True)
 
     def epoch() -> None:
         total = 0.0
         for x, _ in loader:
+            x = x.to(options.device)
             optimizer.zero_grad()
-            mu, logvar = encoder(x).chunk(2, -1)
+            mu, logvar = encode(x)
             std = torch.exp(0.5 * logvar)
-            recon = decoder(mu + torch.randn_like(std) * std)
-            bce = F.binary_cross_entropy(recon, x.view(-1, D), reduction="sum")
+            recon = decode(mu + torch.randn_like(std) * std, x).sigmoid()
+            bce = F.binary_cross_entropy(recon, x, reduction="sum")
             loss = bce - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
             loss.backward()
             total += loss.item()
@@ -142,7 +199,7 @@ def tutorial(options: argparse.Namespace, scratch: str):
     return lambda: seconds(epoch)
 
 
-def pythae(options: argparse.Namespace, scratch: str):
+def pythae(case: Case, options: argparse.Namespace, scratch: str):
     """pythae's BaseTrainer without its progress bar; None if it is not installed."""
     logging.disable(logging.INFO)
     try:
@@ -155,62 +212,102 @@ def pythae(options: argparse.Namespace, scratch: str):
     except ImportError as error:
         print(f"pythae cannot be imported: {error}", file=sys.stderr)
         return None
+    vae, encode, decode = modules(case, options)
 
     class Encoder(BaseEncoder):
         def forward(self, x):
-            mu, logvar = self.net(x).chunk(2, -1)
+            mu, logvar = encode(x)
             return ModelOutput(embedding=mu, log_covariance=logvar)
 
     class Decoder(BaseDecoder):
-        def forward(self, z):
-            return ModelOutput(reconstruction=self.net(z))
+        def forward(self, z, x):
+            return ModelOutput(reconstruction=decode(z, x).sigmoid())
+
+    class Model(VAE):
+        """pythae's, but for the decoder, which may see x."""
+
+        def forward(self, inputs, **kwargs):
+            x = inputs["data"]
+            code = self.encoder(x)
+            mu, logvar = code.embedding, code.log_covariance
+            z, _ = self._sample_gauss(mu, torch.exp(0.5 * logvar))
+            recon = self.decoder(z, x).reconstruction
+            loss, _, _ = self.loss_function(recon, x, mu, logvar, z)
+            return ModelOutput(loss=loss)
 
     encoder, decoder = Encoder(), Decoder()
-    encoder.net, decoder.net = networks()
-    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=Z, reconstruction_loss="bce")
-    settings = BaseTrainerConfig(scratch, BATCH, learning_rate=LR, no_cuda=True)
-    images = mnist(options)
-    data = BaseDataset(images.data[:, None] / 255, images.targets)
-    trainer = BaseTrainer(VAE(config, encoder, decoder), data, training_config=settings)
+    encoder.net = vae.encoder
+    decoder.net, decoder.bias = vae.decoder, vae.output_bias
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce")
+    settings = BaseTrainerConfig(
+        scratch, case.batch, learning_rate=LR, no_cuda=options.device == "cpu"
+    )
+    found = mnist(case, options)
+    data = BaseDataset(found.data[:, None] / 255, found.targets)
+    trainer = BaseTrainer(Model(config, encoder, decoder), data, training_config=settings)
     trainer.prepare_training()
     handler = trainer.callback_handler
     handler.callbacks = [c for c in handler.callbacks if not isinstance(c, ProgressBarCallback)]
     return lambda: seconds(lambda: trainer.train_step(1))
 
 
-def seconds(work) -> float:
-    start = time.perf_counter()
+LOOPS: dict[str, Callable] = {
+    "vaecli": ours,
+    "vaecli, compiled": ours_compiled,
+    "vaecli, bf16": ours_bf16,
+    "tutorial": tutorial,
+    "pythae": pythae,
+}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
     work()
-    return time.perf_counter() - start
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
 
 
-def matmul_flops(n: int = 2048) -> float:
-    a, b = torch.randn(2, n, n)
+def matmul_flops(dtype: torch.dtype, device: str, n: int = 2048) -> float:
+    a, b = torch.randn(2, n, n, device=device).to(dtype)
     return 2 * n**3 / min(seconds(lambda: a @ b) for _ in range(5))
 
 
-def report(options: argparse.Namespace, times: dict[str, list[float]], peak: float) -> str:
-    n = BATCH * options.batches
-    first, rest = D * H, H * 2 * Z + Z * H + H * D
-    flops = 2 * n * (2 * first + 3 * rest)  # forward, gradients of weights and (not first) inputs
-    rows = [
-        f"| {name} | {median(t):.2f} ({min(t):.2f}-{max(t):.2f}) | {n / median(t):,.0f} | "
-        f"{flops / median(t) / peak:.0%} | {median(t) / median(times['vaecli']):.2f} |"
-        for name, t in times.items()
-    ]
-    return "\n".join([
-        "# Training speed\n",
-        f"`python benchmarks/step.py --repeats {options.repeats} --batches {options.batches}`: VAE",
-        f"{D}-{H}-{Z}-{H}-{D}, Bernoulli on {n:,} grey MNIST images, batch {BATCH}, Adam, float32,",
-        f"CPU with {torch.get_num_threads()} threads. Median (min-max) of {options.repeats} epochs",
-        f"after one to warm up, the loops in turn. Matrix products of an epoch: {flops / 1e9:.0f}",
-        f"GFLOP; with 2048x2048 matrices the machine makes {peak / 1e9:.0f} GFLOP/s in this run.",
-        "" if "pythae" in times else "pythae is not installed.\n",
-        *environment_lines(),
-        "\n| loop | seconds per epoch | images/s | share of matmul peak | time / vaecli's |",
+def step_flops(case: Case, options: argparse.Namespace) -> int:
+    """Of the products and convolutions of one update, forward and back."""
+    vae, encode, decode = modules(case, options)
+    x = torch.rand(case.batch, *vae.shape, device=options.device)
+    with FlopCounterMode(display=False) as counter:
+        mu, _ = encode(x)
+        decode(mu, x).sum().backward()
+    return counter.get_total_flops()
+
+
+def section(
+    case: Case,
+    options: argparse.Namespace,
+    times: dict[str, list[float]],
+    peaks: dict[torch.dtype, float],
+) -> list[str]:
+    n, flops = case.batch * case.batches, step_flops(case, options) * case.batches
+    rows = []
+    for name, found in times.items():
+        peak = peaks[torch.bfloat16 if "bf16" in name else torch.float32]
+        middle = median(found)
+        spread = f"({1e3 * min(found) / case.batches:.2f}-{1e3 * max(found) / case.batches:.2f})"
+        rows.append(
+            f"| {name} | {1e3 * middle / case.batches:.2f} {spread} | {n / middle:,.0f} | "
+            f"{flops / middle / peak:.0%} | {middle / median(times['vaecli']):.2f} |"
+        )
+    return [
+        f"\n## {case.model}, batch {case.batch}\n",
+        f"{case.batches} updates a measurement, {flops / case.batches / 1e9:.2f} GFLOP each; peak "
+        f"of 2048x2048 products in this run: {peaks[torch.float32] / 1e9:.0f} GFLOP/s in float32, "
+        f"{peaks[torch.bfloat16] / 1e9:.0f} in bf16.\n",
+        "| loop | ms per update | images/s | share of its peak | time / vaecli's |",
         "|---|---|---|---|---|",
         *rows,
-    ])  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from vaecli.objectives.objective import Objective
 from vaecli.randomness import derive
 from vaecli.theory import prediction
 from vaecli.theory.prediction import Prediction
+from vaecli.training.compiling import chosen
 
 COPIES = 4  # of the weights, in training: themselves, the gradient, Adam's two moments
 
@@ -37,6 +38,7 @@ def check(config: Config, data: Data) -> None:
     config.make_likelihood(data)
     per_epoch = n // size
     config.schedule.curve(config.trainer.total_steps(per_epoch), per_epoch)
+    chosen(config.trainer.compile, data.device, steps=1)
     _require_room(config, data)
 
 
@@ -80,6 +82,8 @@ def build(config: Config, data: Data) -> Objective:
             autoregressive=config.model.autoregressive,
         )
         objective = Objective(vae, config.strategies)
+    if data.device.type == "cuda":  # what tensor cores want; a CPU gains nothing (docs/speed.md)
+        return objective.to(data.device, memory_format=torch.channels_last)
     return objective.to(data.device)
 
 

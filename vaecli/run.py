@@ -282,7 +282,8 @@ class Run:
             "Training": f"{fit.steps:,} decoder updates of {config.trainer.batch_size} examples "
             f"({fit.steps / fit.batches.per_epoch:.3g} epochs){start}",
             "Device": f"{self.precision.device} "
-            f"({environment.device_name(self.precision.device)}), {self.precision}",
+            f"({environment.device_name(self.precision.device)}), {self.precision}"
+            + (", compiled" if fit.compiled else ""),
             "Run": str(self.directory.path),
             "TensorBoard": shlex.join(["tensorboard", "--logdir", str(self.directory.path)]),
         }

@@ -129,7 +129,7 @@ def test_a_state_that_the_loss_renews_keeps_no_gradient_alone_or_stacked(tmp_pat
     common, own = ["trainer.max_steps=6", "data.limit=600"], [["seed=0"], ["seed=1"]]
     together, alone = (fits(common, own, tmp_path, name) for name in ("stacked", "alone"))
     for fit in (*together, *alone):
-        fit.objective = Objective(fit.objective.vae, (Running(),))
+        fit.objective = fit.forward = Objective(fit.objective.vae, (Running(),))
         fit.state = fit.objective.init_state()
     Stack(together, lambda fit, error: pytest.fail(str(error))).run(StopRequests())
     for ours, fit in zip(together, alone, strict=True):

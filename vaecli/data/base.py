@@ -61,7 +61,10 @@ class Data:
         grey levels themselves are returned.
         """
         # index_select: ten times faster than indexing for a batch of small images on a CPU.
-        rows = split.x.index_select(0, index.to(split.x.device))
+        return self.ready(split.x.index_select(0, index.to(split.x.device)), binarisation)
+
+    def ready(self, rows: Tensor, binarisation: torch.Generator | None = None) -> Tensor:
+        """Rows of a split, wherever they lie, as `batch` returns them."""
         rows = rows.to(self.device, non_blocking=True)
         if rows.dtype != torch.uint8:
             return rows

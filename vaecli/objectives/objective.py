@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
 from vaecli.models.vae import VAE, Terms
@@ -10,8 +13,16 @@ from vaecli.objectives.strategies.base import State, Strategy
 PLAIN = Strategy()
 
 
+class Outcome(NamedTuple):
+    """What a step needs of a forward pass; compiled, nothing else leaves it."""
+
+    loss: Tensor  # () nats per example
+    statistics: Tensor  # (3,) the meter's, without gradient: loss, distortion, rate
+    state: State  # without gradient
+
+
 class Objective(nn.Module):
-    """(x, noise, beta, state) -> (loss, (terms, state)).
+    """(x, noise, beta, state) -> Outcome.
 
     Noise and beta come in as tensors: no generator, config or logger is inside, so the same forward
     is called alone, compiled, or mapped over a stack of runs.
@@ -24,13 +35,9 @@ class Objective(nn.Module):
         for strategy in strategies:
             strategy.install(vae)
 
-    def forward(
-        self, x: Tensor, noise: dict[str, Tensor], beta: Tensor, state: State
-    ) -> tuple[Tensor, tuple[Terms, State]]:
-        """X (B, C, H, W), noise["z"] (K, B, Z), beta () -> loss () in nats per example."""
-        terms = self.vae(x, noise)
-        loss, state = self.filling("loss").loss(terms, beta, state)
-        return loss, (terms, state)
+    def forward(self, x: Tensor, noise: dict[str, Tensor], beta: Tensor, state: State) -> Outcome:
+        """X (B, C, H, W), noise["z"] (K, B, Z), beta () -> the loss and what is kept of it."""
+        return outcome(self.vae(x, noise), self.filling("loss"), beta, state)
 
     def filling(self, slot: str) -> Strategy:
         """The strategy that fills `slot`, or plain training."""
@@ -52,3 +59,11 @@ class Objective(nn.Module):
             "encoder": encoder,
             "decoder": [p for p in vae.parameters() if id(p) not in inference],
         }
+
+
+def outcome(terms: Terms, strategy: Strategy, beta: Tensor, state: State) -> Outcome:
+    """The loss of a batch's terms, and what is kept of it."""
+    loss, state = strategy.loss(terms, beta, state)
+    rate = terms.kl_per_dim.sum(-1).mean()
+    statistics = torch.stack((loss, -terms.log_px.mean(), rate)).detach()
+    return Outcome(loss, statistics, {key: value.detach() for key, value in state.items()})

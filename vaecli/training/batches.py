@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
+from vaecli.data.base import Data, is_memory_mapped
 from vaecli.randomness import generator
 
 
@@ -16,11 +19,15 @@ class Batches:
 
     The order of epoch e depends on (seed, e) alone, so a position is two integers. The last,
     smaller batch of an epoch is dropped: every step then has the same shapes.
+
+    Rows of a memory-mapped file are read one batch ahead, in a thread: the step does not wait for
+    the disk.
     """
 
     def __init__(self, data: Data, batch_size: int, seed: int):
-        self.n = len(data.train.x)
-        self.device = data.train.x.device
+        self.x = data.train.x
+        self.n = len(self.x)
+        self.device = self.x.device
         self.batch_size = batch_size
         self.per_epoch = self.n // batch_size
         self.seed = seed
@@ -28,18 +35,30 @@ class Batches:
         self.held: Tensor | None = None
         self.random = generator(seed, "random_batches")
         self._epoch: tuple[int, Tensor] | None = None
+        self._reader = ThreadPoolExecutor(1) if is_memory_mapped(self.x) else None
+        self._ahead: Future[Tensor] | None = None  # the rows of the next "next"
 
     def index(self, which: str) -> Tensor:
         """Indices (B,) of the batch that an `Update` asks for: next, random or held."""
         if which == "random":
             return torch.randint(self.n, (self.batch_size,), generator=self.random)
         if which == "next":
-            epoch, position = divmod(self.taken, self.per_epoch)
-            self.held = self._order(epoch).narrow(0, position * self.batch_size, self.batch_size)
+            self.held = self._next()
             self.taken += 1
         if self.held is None:
             raise RuntimeError("an update asked for the held batch before any was taken")
         return self.held
+
+    def rows(self, which: str) -> Tensor:
+        """The rows (B, ...) of that batch, as they are stored; see `Data.ready`."""
+        index = self.index(which)
+        if self._reader is None:
+            return self.x.index_select(0, index)
+        if which != "next":
+            return self._read(index)
+        rows = self._read(index) if self._ahead is None else self._ahead.result()
+        self._ahead = self._reader.submit(self._read, self._next())
+        return rows
 
     def state_dict(self) -> dict:
         """The position, in plain types."""
@@ -51,6 +70,16 @@ class Batches:
         self.taken = state["taken"]
         self.held = None if state["held"] is None else state["held"].to(self.device)
         self.random.set_state(state["random"])
+        self._ahead = None
+
+    def _next(self) -> Tensor:
+        epoch, position = divmod(self.taken, self.per_epoch)
+        return self._order(epoch).narrow(0, position * self.batch_size, self.batch_size)
+
+    def _read(self, index: Tensor) -> Tensor:
+        # NumPy's: PyTorch would start threads of its own beside those of the step.
+        rows = torch.from_numpy(np.take(self.x.numpy(), index.numpy(), axis=0))
+        return rows.pin_memory() if torch.cuda.is_available() else rows
 
     def _order(self, epoch: int) -> Tensor:
         if self._epoch is None or self._epoch[0] != epoch:

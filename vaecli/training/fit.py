@@ -21,6 +21,7 @@ from vaecli.objectives.strategies.base import Strategy, Update
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
 from vaecli.training.batches import Batches
+from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
 from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
@@ -101,6 +102,8 @@ class Fit(Loop):
             fused=device.type in ("cpu", "cuda"),
         )
         self.scaler = precision.scaler()
+        self.compiled = chosen(trainer.compile, device, self.steps)
+        self.forward = compiled(objective, device) if self.compiled else objective
         self.state = objective.init_state()
         self.progress = Progress()
         self.moving: Update | None = None
@@ -137,21 +140,18 @@ class Fit(Loop):
         strategy = objective.filling("updates")
         update = strategy.next_update(self.state)
         self._set_moving(update)
-        x = self.data.batch(self.data.train, self.batches.index(update.batch), self.binarisation)
+        x = self.data.ready(self.batches.rows(update.batch), self.binarisation)
         noise = {
             name: torch.randn(shape, generator=self.noise, device=x.device)
             for name, shape in objective.vae.noise_shapes(len(x)).items()
         }
         beta = self.betas[progress.step]
         with self.precision.autocast():
-            loss, (terms, state) = objective(x, noise, beta, self.state)
+            loss, statistics, state = self.forward(x, noise, beta, self.state)
         self.scaler.scale(loss).backward()
         self._step()
-        with torch.no_grad():
-            distortion, rate = -terms.log_px.mean(), terms.kl_per_dim.sum(-1).mean()
-            self.meter.add(loss.detach(), distortion, rate)
-        state = {key: value.detach() for key, value in state.items()}
-        self.state = strategy.after_update(state, update, loss.detach())
+        self.meter.add(statistics)
+        self.state = strategy.after_update(state, update, statistics[0])
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder

@@ -42,9 +42,9 @@ class Meter:
         """Let the clock run (again)."""
         self._clock = time.perf_counter()
 
-    def add(self, loss: Tensor, distortion: Tensor, rate: Tensor) -> None:
-        """One update's statistics, () each, left on the device."""
-        self._window.append(torch.stack((loss, distortion, rate)))
+    def add(self, statistics: Tensor) -> None:
+        """One update's STATISTICS (3,), left on the device."""
+        self._window.append(statistics)
 
     def read(self, step: int) -> dict[str, float]:
         """Means of the window that ends at decoder update `step`; empties it.

@@ -79,6 +79,9 @@ def prepare_process() -> None:
     a step asks for it: two thirds of every step of 32 stacked MLPs. Told to keep them, it does.
     """
     torch.set_flush_denormal(True)
+    # float32 is float32 on a GPU too, where cuDNN's convolutions would round to TF32; bf16 is
+    # faster still, and is the default there.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     _keep_freed_memory()
 
 

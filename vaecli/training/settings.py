@@ -33,6 +33,14 @@ class Amp(Enum):
     off = "off"
 
 
+class Compile(Enum):
+    """Whether the forward and backward pass are compiled."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
 @dataclass(frozen=True)
 class TrainerConfig:
     """See the comments in configs/trainer/default.yaml."""
@@ -47,6 +55,7 @@ class TrainerConfig:
     weight_decay: float = 0.0
     clip: float | None = None
     amp: Amp = Amp.auto
+    compile: Compile = Compile.auto
     evaluate_every: float = 1.0
     checkpoint_every: float = 1.0
 

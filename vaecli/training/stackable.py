@@ -15,7 +15,7 @@ from torch.func import functional_call
 from vaecli.data.base import Data
 from vaecli.models.stacked_layers import LayersAsAlone
 from vaecli.models.vae import VAE
-from vaecli.objectives.objective import Objective
+from vaecli.objectives.objective import Objective, Outcome, outcome
 from vaecli.objectives.strategies.base import Strategy
 
 Tensors = dict[str, Tensor]
@@ -28,18 +28,15 @@ PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 def forward_pass(vae: VAE, strategy: Strategy) -> Callable:
     """The forward pass of one run, to be mapped over the stack.
 
-    (leaves, buffers, numbers, x (B, ...), noise, beta (), state) -> loss (), the meter's
-    statistics (3,), state.
+    (leaves, buffers, numbers, x (B, ...), noise, beta (), state) -> its Outcome.
     """
 
     def forward(
         leaves: Tensors, buffers: Tensors, numbers: Tensors, x: Tensor, noise: Tensors,
         beta: Tensor, state: Tensors,
-    ) -> tuple[Tensor, Tensor, Tensors]:  # fmt: skip
+    ) -> Outcome:  # fmt: skip
         terms = functional_call(vae, (leaves, buffers), (x, noise))
-        loss, state = dataclasses.replace(strategy, **numbers).loss(terms, beta, state)
-        rate = terms.kl_per_dim.sum(-1).mean()
-        return loss, torch.stack((loss, -terms.log_px.mean(), rate)), state
+        return outcome(terms, dataclasses.replace(strategy, **numbers), beta, state)
 
     return forward
 

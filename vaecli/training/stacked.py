@@ -14,6 +14,7 @@ from vaecli.diagnosis.rate import Encoded
 from vaecli.diagnosis.together import look_together
 from vaecli.models.stacked_layers import LayersAsAlone
 from vaecli.objectives.strategies.base import Strategy, Update
+from vaecli.training.compiling import compiled
 from vaecli.training.fit import VALIDATION_SAMPLES, Fit
 from vaecli.training.loop import Loop
 from vaecli.training.settings import Optimizer
@@ -82,13 +83,13 @@ class Stack(Loop):
         losses.sum().backward()
         self._clip()
         self._adam.step(first.lr_share())
-        self._window.append(statistics.detach())
-        losses, minds = losses.detach(), self._minds("after_update")
+        self._window.append(statistics)
+        minds = self._minds("after_update")
         for row, fit in enumerate(self.fits):
-            fit.state |= {key: value[row].detach() for key, value in state.items()}
+            fit.state |= {key: value[row] for key, value in state.items()}
             if minds:
                 strategy = fit.objective.filling("updates")
-                fit.state = strategy.after_update(fit.state, update, losses[row])
+                fit.state = strategy.after_update(fit.state, update, statistics[row, 0])
             fit.progress.encoder_updates += update.encoder
             fit.progress.step += update.decoder
         self._step += update.decoder
@@ -201,6 +202,8 @@ class Stack(Loop):
             for key in differing_numbers(strategies)
         }
         self._forward = torch.vmap(forward_pass(first.objective.vae, self._loss_strategy))
+        if first.compiled:
+            self._forward = compiled(self._forward, device)
         self._streams = Streams(fits)
         self._moving: tuple[bool, bool] | None = None
         self._step = first.progress.step

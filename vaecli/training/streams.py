@@ -33,15 +33,14 @@ class Streams:
 
     def batch(self, which: str) -> Tensor:
         """The batches that an update asks for, (S, B, C, H, W)."""
-        indices = [leader.batches.index(which) for leader in self._leaders]
-        split = self.data.train
+        rows = [leader.batches.rows(which) for leader in self._leaders]
         if self.data.dynamic:  # each stream draws its own pixels
             x = torch.stack([
-                self.data.batch(split, index, leader.binarisation)
-                for index, leader in zip(indices, self._leaders, strict=True)
+                self.data.ready(part, leader.binarisation)
+                for part, leader in zip(rows, self._leaders, strict=True)
             ])  # fmt: skip
         else:
-            x = self.data.batch(split, torch.cat(indices)).unflatten(0, (len(indices), -1))
+            x = self.data.ready(torch.cat(rows)).unflatten(0, (len(rows), -1))
         return self._for_runs(x)
 
     def noise(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

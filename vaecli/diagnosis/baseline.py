@@ -17,6 +17,7 @@ from vaecli.diagnosis.rate import batches, distortion, examples
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.vae import VAE
+from vaecli.optimizers import Adam
 from vaecli.randomness import generator
 
 CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not the best
@@ -100,7 +101,7 @@ def _descend(
     """Adam on random training batches of `size`; the rate falls to zero along a cosine."""
     order = generator(seed, "evaluation", index=6)
     binarisation = generator(seed, "evaluation", index=7, device=data.device)
-    optimizer = torch.optim.Adam(moved, lr=lr)
+    optimizer = Adam(moved, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     n = len(data.train.x)
     with torch.enable_grad():

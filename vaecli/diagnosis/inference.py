@@ -12,6 +12,7 @@ from vaecli.diagnosis.estimate import mean_of
 from vaecli.diagnosis.rate import Encoded, examples, first_rows
 from vaecli.models.posterior import LOGVAR_RANGE
 from vaecli.models.vae import VAE
+from vaecli.optimizers import Adam
 from vaecli.randomness import generator
 
 PAIRS = 2  # of z in each step: +eps and -eps, which cancels most of the gradient's noise in mu
@@ -42,7 +43,7 @@ def refine(
         if not vae.log_px(x[:1], start[0][None, :1].clone().requires_grad_()).requires_grad:
             return None
     mu, logvar = (tensor.clone().requires_grad_() for tensor in start)
-    optimizer = torch.optim.Adam([mu, logvar], lr=LR)
+    optimizer = Adam([mu, logvar], lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         eps = torch.randn(PAIRS, *shape, generator=noise).to(x.device)

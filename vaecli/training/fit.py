@@ -18,6 +18,7 @@ from vaecli.diagnosis.rate import Encoded, look, measured
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.schedules.base import Schedule
 from vaecli.objectives.strategies.base import Strategy, Update
+from vaecli.optimizers import Adam, AdamW
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
 from vaecli.training.batches import Batches
@@ -95,7 +96,7 @@ class Fit(Loop):
             name: trainer.lr * objective.filling("updates").lr_factors().get(name, 1.0)
             for name in self.groups
         }
-        kind = {Optimizer.adam: torch.optim.Adam, Optimizer.adamw: torch.optim.AdamW}
+        kind = {Optimizer.adam: Adam, Optimizer.adamw: AdamW}
         self.optimizer = kind[trainer.optimizer](
             [{"params": params, "lr": self.lrs[name]} for name, params in self.groups.items()],
             weight_decay=trainer.weight_decay,

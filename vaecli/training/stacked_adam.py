@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vaecli.optimizers import Adam, AdamW
+
 VECTOR = 16  # float32 numbers in the widest vector register of a CPU
 
 
@@ -40,7 +42,7 @@ class StackedAdam:
         self.groups = groups
         self._parts: dict[Tensor, list[tuple[_Part, torch.optim.Adam]]] = defaultdict(list)
         self._adams: list[torch.optim.Adam] = []
-        kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+        kind = AdamW if decoupled else Adam
         start = 0
         for rate, runs in itertools.groupby(rates):
             span = slice(start, start := start + len(list(runs)))

@@ -14,7 +14,7 @@ from vaecli.config import to_yaml
 from vaecli.errors import require
 from vaecli.identity import config_hash
 from vaecli.resume import SWEEP
-from vaecli.rundir import RunDirectory, has_begun, hold, unwritable
+from vaecli.rundir import RunDirectory, has_begun, hold, unwritable, yaml_text
 
 Plain = dict[str, Any]
 
@@ -79,7 +79,7 @@ def config_in(directory: Path) -> Plain | None:
     if not has_begun(directory):
         return None
     try:
-        text = (directory / "config.yaml").read_text(encoding="utf-8")
+        text = yaml_text(directory / "config.yaml")
         plain = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
     except Exception:  # yaml's and OmegaConf's errors share no base
         return None

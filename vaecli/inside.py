@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from vaecli.compose import key_of
 from vaecli.errors import UsageError
 from vaecli.resume import SWEEP
+from vaecli.rundir import yaml_text
 
 KEY = "sweep.inside"
 NOT_INSIDE = (KEY, "resume", "extend")
@@ -57,7 +58,7 @@ def run_inside(overrides: list[str], directory: Path, flags: list[str]) -> int:
     ended otherwise, so is the sweep.
     """
     if (directory / SWEEP).is_file():
-        saved = yaml.safe_load((directory / SWEEP).read_text(encoding="utf-8")) or []
+        saved = yaml.safe_load(yaml_text(directory / SWEEP)) or []
         where = [f"resume={directory}"]
         overrides = [o for o in overrides if o not in saved]
     else:

@@ -13,7 +13,7 @@ from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.identity import PLACE
 from vaecli.models.vae import VAE
-from vaecli.rundir import RESOLVED, require_own_files
+from vaecli.rundir import RESOLVED, require_own_files, yaml_text
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
 
@@ -77,7 +77,7 @@ def _dotlist(overrides: list[str]) -> DictConfig:
 def saved_overrides(path: Path) -> list[str]:
     """What was typed for the run at `path`, for its title; empty if that cannot be read."""
     try:
-        saved = from_yaml((path / "overrides.yaml").read_text(encoding="utf-8"))
+        saved = from_yaml(yaml_text(path / "overrides.yaml"))
     except Exception:  # yaml's and OmegaConf's errors share no base
         return []
     return [item for item in saved if isinstance(item, str)] if isinstance(saved, list) else []
@@ -88,7 +88,7 @@ def load_plain(path: Path) -> dict[str, Any]:
     file = path / RESOLVED
     require_own_files(path)
     try:
-        plain = from_yaml(file.read_text(encoding="utf-8"))
+        plain = from_yaml(yaml_text(file))
     except Exception as error:  # yaml's and OmegaConf's errors share no base
         raise UsageError("run", path, f"holds no readable {RESOLVED}", OTHER) from error
     extend = plain.get("extend", []) if isinstance(plain, dict) else None

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from vaecli.compose import key_of, split
 from vaecli.errors import UsageError
-from vaecli.rundir import require_own_files
+from vaecli.rundir import require_own_files, yaml_text
 
 RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep
 
@@ -62,7 +62,7 @@ def to_save(arguments: list[str]) -> list[str]:
 def _saved_overrides(directory: Path, name: str) -> list[str]:
     path = directory / name
     try:
-        saved: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        saved: Any = OmegaConf.to_container(OmegaConf.create(yaml_text(path)), resolve=False)
     except FileNotFoundError as error:
         raise UsageError(
             "resume",

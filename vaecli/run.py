@@ -22,7 +22,7 @@ from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import SUMMARY
-from vaecli.training.fit import VALIDATION_SAMPLES, Fit
+from vaecli.training.fit import STRANGE, VALIDATION_SAMPLES, Fit
 from vaecli.training.meter import Diverged
 from vaecli.training.precision import choose_precision, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
@@ -223,7 +223,7 @@ class Run:
         if checkpoint is not None:
             try:
                 fit.load_state_dict(checkpoint)
-            except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            except STRANGE as error:
                 raise UsageError(
                     "checkpoint",
                     self.directory.checkpoints,

@@ -145,3 +145,46 @@ def test_a_data_set_of_vast_size_is_refused_before_it_is_made(train):
     ran = train("data=gaussian", "data.examples=1000000000000")
     assert ran.code == 2
     assert "GiB, which are not free" in ran.err
+
+
+def test_nine_lines_that_stand_for_billions_of_values_are_not_read(run, train, capsys):
+    """Aliases of aliases: read out, they would fill any memory."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join(9 * [f'*a{i - 1}'])}]" for i in range(1, 12)]
+    for name in ("overrides.yaml", "config.resolved.yaml", "config.yaml"):
+        (run / name).write_text("\n".join(lines))
+    assert train("resume=run", "trainer.max_steps=3").code == 2
+    assert diagnose([str(run)]) == 2
+    assert compare([str(run)]) == 0  # of a run that cannot be read it says so
+    with pytest.raises(UsageError):
+        load_run(run)
+
+
+def moments(content):
+    for state in content["optimizer"]["state"].values():
+        state["exp_avg"] = torch.ones(3)
+
+
+CHANGES = {
+    "moments of another shape": moments,
+    "a step that is no number": lambda c: c["progress"].update(step="2"),
+    "a negative step": lambda c: c["progress"].update(step=-1),
+    "a place before the data": lambda c: c["batches"].update(taken=-5),
+    "a batch beyond the data": lambda c: c["batches"]["held"].fill_(10**6),
+    "a strategy's state too many": lambda c: c["strategies"].update(x=torch.ones(2)),
+    "no generator": lambda c: c.update(noise=[1, 2]),
+    "a meter of words": lambda c: c["meter"].update(totals="abc"),
+    "no moments": lambda c: c.update(optimizer={"state": {}, "param_groups": []}),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_checkpoint_whose_parts_do_not_fit_is_refused(run, train, what):
+    path = run / "checkpoints" / "last.pt"
+    content = checkpoint.load(path)
+    CHANGES[what](content)
+    checkpoint.save(path, content)
+    ran = train("resume=run", "trainer.max_steps=3")
+    assert ran.code == 2, ran.out
+    assert "does not fit the run" in ran.err
+    assert ran.json("summary.json")["run_state"] == "done"  # it is left as it was

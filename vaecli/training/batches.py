@@ -66,9 +66,13 @@ class Batches:
         return {"taken": self.taken, "held": held, "random": self.random.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
-        """Go to the position that `state_dict` returned."""
+        """Go to the position that `state_dict` returned. Raises ValueError if it is none."""
+        held = state["held"]
+        if held is not None and not (held.shape == (self.batch_size,) and held.min() >= 0
+                                     and held.max() < self.n):  # fmt: skip
+            raise ValueError("a batch of other data")
         self.taken = state["taken"]
-        self.held = None if state["held"] is None else state["held"].to(self.device)
+        self.held = None if held is None else held.to(self.device)
         self.random.set_state(state["random"])
         self._ahead = None
 

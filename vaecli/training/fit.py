@@ -30,6 +30,8 @@ from vaecli.training.settings import LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
 LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints to go on from
+# What a checkpoint raises that is no position of the run that reads it.
+STRANGE = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
 VALIDATION_SAMPLES = 10_000  # examples of the validation split in each evaluation
 
@@ -287,13 +289,25 @@ class Fit(Loop):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to the position that `state_dict` returned."""
+        """Go to the position that `state_dict` returned.
+
+        Raises one of STRANGE if it is that of another run, or none.
+        """
         self.objective.vae.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for p, moments in self.optimizer.state.items():
+            if {moments[key].shape for key in ("exp_avg", "exp_avg_sq")} != {p.shape}:
+                raise ValueError("moments of other weights")  # the kernel does not look
         self.scaler.load_state_dict(state["scaler"])
+        shapes = [{key: t.shape for key, t in s.items()} for s in (state["strategies"], self.state)]
+        if shapes[0] != shapes[1]:
+            raise ValueError("the state of other strategies")
         self.state = dict(state["strategies"])
         self.batches.load_state_dict(state["batches"])
         self.progress = Progress(**state["progress"])
+        for count in (self.progress.step, self.progress.encoder_updates, state["batches"]["taken"]):
+            if type(count) is not int or count < 0:
+                raise ValueError("a count that is none")
         for purpose in ("noise", "binarisation"):
             stream: torch.Generator = getattr(self, purpose)
             try:

@@ -101,7 +101,7 @@ class Meter:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.seconds = state["seconds"]
-        self._totals, self._updates = list(state["totals"]), state["updates"]
-        self._seconds_before = state["seconds_before"]
+        """Go on from what `state_dict` returned. Raises ValueError if it is none."""
+        loss, distortion, rate = map(float, state["totals"])
+        self._totals, self._updates = [loss, distortion, rate], int(state["updates"])
+        self.seconds, self._seconds_before = float(state["seconds"]), float(state["seconds_before"])

@@ -15,7 +15,7 @@ import yaml
 
 from vaecli.identity import flat
 from vaecli.reporting.reading import value
-from vaecli.rundir import SUMMARY, glance
+from vaecli.rundir import SUMMARY, glance, yaml_text
 
 DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read
@@ -200,7 +200,7 @@ def _overrides(typed: list[Any]) -> dict[str, Any]:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+        return yaml.load(yaml_text(path), _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return None
 

@@ -20,6 +20,7 @@ from vaecli.theory import prediction
 from vaecli.theory.prediction import Prediction
 from vaecli.training.compiling import chosen
 
+MOST_STEPS = 10**8  # beta at each of them is held in memory
 COPIES = 4  # of the weights, in training: themselves, the gradient, Adam's two moments
 
 
@@ -37,7 +38,12 @@ def check(config: Config, data: Data) -> None:
     config.model.validate_shape(data.shape)
     config.make_likelihood(data)
     per_epoch = n // size
-    config.schedule.curve(config.trainer.total_steps(per_epoch), per_epoch)
+    steps = config.trainer.total_steps(per_epoch)
+    require(
+        steps <= MOST_STEPS, "trainer.epochs", config.trainer.epochs,
+        f"are {steps:,} updates, more than {MOST_STEPS:,}", "choose fewer",
+    )  # fmt: skip
+    config.schedule.curve(steps, per_epoch)
     chosen(config.trainer.compile, data.device, steps=1)
     _require_room(config, data)
 

@@ -14,7 +14,7 @@ from vaecli.options import import_extension
 if TYPE_CHECKING:
     from vaecli.config import Config
 
-WRONG_USE = 2
+FAILED, WRONG_USE = 1, 2
 DESCRIPTION = """\
 Diagnose posterior collapse of a finished run again, or of a model of your own. Of a run it writes
 diagnosis-2.json, report-2.html and plots-2/ (then 3, 4, ...) beside the first diagnosis, which
@@ -55,6 +55,9 @@ def _main(arguments: list[str]) -> int:
     except UsageError as error:
         print(f"vae-diagnose: {error}", file=sys.stderr)
         return WRONG_USE
+    except OSError as error:  # a full disk, a file system that is gone
+        print(f"vae-diagnose: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return 130
 

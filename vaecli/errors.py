@@ -18,5 +18,7 @@ def require(condition: bool, key: str, value: object, rule: str, remedy: str) ->
 
 
 def _short(value: object, most: int = 200) -> str:
-    text = " ".join(str(value).split())
+    text = " ".join(
+        "".join(c if c.isprintable() or c.isspace() else "?" for c in str(value)).split()
+    )
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -55,6 +55,8 @@ def load_config(
         "the run used modules of its author's own, which are imported only if you name them",
         f"if you trust them: extend={named}, or --extend {' '.join(named)} for vae-diagnose",
     )
+    if isinstance(plain.get("data"), dict) and "download" in plain["data"]:
+        plain["data"]["download"] = False  # no file of someone else's orders one
     return read(OmegaConf.merge(OmegaConf.create(plain), _dotlist(overrides or [])))
 
 

@@ -180,9 +180,10 @@ def _open_log(directory: RunDirectory, echo: bool) -> logging.Logger:
 def _require_same_run(directory: Path, plain: dict[str, Any], found: str) -> None:
     require_same(load_plain(directory), plain)
     trained_on = glance(directory / SUMMARY).get("data_digest", found)
+    place = next((key for key in ("path", "root") if key in plain["data"]), None)
     require(
-        trained_on == found or "path" not in plain["data"],
-        "data.path", plain["data"].get("path"),
+        trained_on == found or place is None,  # what is drawn may be rounded otherwise elsewhere
+        f"data.{place}", plain["data"].get(place),
         "does not hold the data that the run was begun with",
         "name that data, or start a new run",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from vaecli.compose import key_of, split
 from vaecli.errors import UsageError
 from vaecli.rundir import require_own_files, yaml_text
 
+OPTION = re.compile(r"[\w\s,:*()'\"\[\]-]*")  # the names of options, and sweeps over them
 RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep
 
 
@@ -88,6 +90,9 @@ def _is_plain(text: object) -> bool:
     try:
         parsed = OverridesParser.create().parse_override(text)
     except HydraException:
+        return False
+    # The value of a group names a file of configs: with a path in it, any file at all.
+    if "." not in parsed.key_or_group and not OPTION.fullmatch(text.partition("=")[2]):
         return False
     names = (parsed.key_or_group, parsed.package or "")
     return not any(name.replace("/", ".").split(".")[0] == "hydra" for name in names)

@@ -178,8 +178,11 @@ class Run:
         return self.directory.read_json(SUMMARY)
 
     def close(self) -> None:
-        """Close the records and the log."""
-        self._open.close()
+        """Close the records and the log; what is lost of the curves then is said, not raised."""
+        try:
+            self._open.close()
+        except OSError as error:
+            self.log.error("TensorBoard's file could not be closed: %s", error)
         console.close_log(self.log)
 
     # ------------------------------------------------------------------ what it is made of
@@ -206,7 +209,7 @@ class Run:
                 plots=plots,
             )
             self.log.info("Report       %s", page)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:  # a second SIGINT costs the page only
             self.log.warning("No report: %s: %s", type(error).__name__, error)
 
     def _fit(self, checkpoint: dict[str, Any] | None) -> Fit:

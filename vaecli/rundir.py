@@ -22,6 +22,9 @@ from vaecli.errors import UsageError
 
 SUMMARY, LOG = "summary.json", "train.log"
 RESOLVED = "config.resolved.yaml"  # the last file that a run writes before it begins
+MOST_BYTES = 2**29  # of a text file: rows of 1,000 latents over 20,000 evaluations
+MOST_DEPTH = 50  # of a yaml file: the reader written in C ends the process
+MOST_INTERPOLATIONS = 20  # in a yaml file; those of configs/ are two
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
 
 
@@ -93,10 +96,14 @@ class RunDirectory:
         """Write a file atomically; it is on the disk when this returns."""
         target = self.path / name
         temporary = target.with_name(target.name + ".tmp")
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)  # it may be what fills the disk
+            raise
         os.replace(temporary, target)
 
     def write_json(self, name: str, content: Any) -> None:
@@ -106,8 +113,8 @@ class RunDirectory:
     def read_json(self, name: str) -> Any:
         """Read a JSON file. Raises UsageError if it is missing or damaged."""
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return json.loads(text_of(self.path / name))
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(
                 "run", self.path / name, f"cannot be read ({error})", "name another run"
             ) from error
@@ -124,13 +131,13 @@ class RunDirectory:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl; a last line that was cut off is left out."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines(True)
+            lines = text_of(self.path / "metrics.jsonl").splitlines(True)
             rows = [json.loads(line) for line in lines if line.endswith("\n")]
-            if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+            if not all(_is_row(row) for row in rows):
                 raise ValueError("a line is no row")
         except FileNotFoundError:
             return []
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(
                 "run", self.path / "metrics.jsonl", f"is damaged ({error})", "remove that line"
             ) from error
@@ -155,7 +162,7 @@ def require_own_files(directory: Path) -> None:
                 kind = path.lstat().st_mode
             except FileNotFoundError:  # the run is being written
                 continue
-            inside = stat.S_ISLNK(kind) and path.resolve().is_relative_to(root)
+            inside = stat.S_ISLNK(kind) and _leads_to(path, root)
             if not (inside or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 raise UsageError(
                     "run", path, "is a link out of its directory, or no plain file",
@@ -163,10 +170,33 @@ def require_own_files(directory: Path) -> None:
                 )  # fmt: skip
 
 
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and type(row.get("step")) is int
+        and all(_is_figure(value) for value in row.values())
+        and all(_is_figure(value) for value in row.get("kl_per_dim") or [])
+    )
+
+
+def _is_figure(value: Any) -> bool:
+    """A number that fits a float, null, or a list of them."""
+    if isinstance(value, list):
+        return all(_is_figure(item) for item in value)
+    return value is None or (isinstance(value, int | float) and abs(value) < 1e300)
+
+
+def _leads_to(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a loop
+        return False
+
+
 def glance(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(text_of(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -178,10 +208,23 @@ def yaml_text(path: Path) -> str:
     Raises OSError, yaml's errors, or ValueError if it repeats parts of itself: nine lines can then
     stand for billions of values. No file of vaecli's does.
     """
-    text = path.read_text(encoding="utf-8")
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _LOADER)):
-        raise ValueError("an alias in a yaml file")
+    text = text_of(path)
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MOST_DEPTH:
+            raise ValueError("a yaml file that repeats itself, or is too deep to be read")
+    if text.count("${") > MOST_INTERPOLATIONS:
+        raise ValueError("too many interpolations, which may contain each other")
     return text
+
+
+def text_of(path: Path, *, errors: str = "strict") -> str:
+    """The text of a file that may come from someone else. Raises OSError or ValueError."""
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"larger than {MOST_BYTES:,} bytes")
+    return path.read_text(encoding="utf-8", errors=errors)
 
 
 def has_begun(directory: Path) -> bool:
@@ -230,7 +273,7 @@ def check_writable(path: Path) -> None:
     made = _missing(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
+        probe = path / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -29,7 +29,7 @@ def run_alone(entry: Entry, stop: StopRequests) -> Codes:
     """One run of a sweep by itself. What refuses it is told and is its failure, not the sweep's."""
     try:
         return {entry.job.directory: run(*entry, stop)}
-    except UsageError as refused:
+    except (UsageError, OSError) as refused:
         _refused(entry, refused)
         return {entry.job.directory: FAILED}
     finally:
@@ -87,7 +87,7 @@ def _opened(entries: list[Entry], bar: StackBar, stop: StopRequests) -> tuple[li
             members.append(Run(*entry, bar=bar))
             with members[-1].guard():
                 members[-1].begin()
-        except UsageError as refused:
+        except (UsageError, OSError) as refused:
             codes[entry.job.directory] = FAILED
             if members and members[-1].job is entry.job:
                 members.pop().close()
@@ -103,7 +103,7 @@ def _interrupt(members: list[Run], stop: StopRequests) -> None:
                 stop.raise_if_received()
 
 
-def _refused(entry: Entry, refused: UsageError) -> None:
+def _refused(entry: Entry, refused: UsageError | OSError) -> None:
     """Of a sweep's run that could not be opened: said, and recorded if the directory is its own."""
     say(f"{entry.job.directory.name}: {refused}")
     if not entry.job.resume or in_use(entry.job.directory):

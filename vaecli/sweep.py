@@ -136,7 +136,7 @@ class _Sweep:
 def _run_single(job: Job) -> int:
     entry = _prepared(job)
     with StopRequests() as stop:
-        return run(*entry, stop) or stop.exit_code
+        return run(*entry, stop)  # done, if a signal came too late to keep it from that
 
 
 def run_now(job: Job) -> float | None:

@@ -172,6 +172,8 @@ CHANGES = {
     "a place before the data": lambda c: c["batches"].update(taken=-5),
     "a batch beyond the data": lambda c: c["batches"]["held"].fill_(10**6),
     "a strategy's state too many": lambda c: c["strategies"].update(x=torch.ones(2)),
+    "half a step": lambda c: c["progress"].update(step=1.5),
+    "a best loss of words": lambda c: c["progress"].update(best="x"),
     "no generator": lambda c: c.update(noise=[1, 2]),
     "a meter of words": lambda c: c["meter"].update(totals="abc"),
     "no moments": lambda c: c.update(optimizer={"state": {}, "param_groups": []}),
@@ -188,3 +190,61 @@ def test_a_checkpoint_whose_parts_do_not_fit_is_refused(run, train, what):
     assert ran.code == 2, ran.out
     assert "does not fit the run" in ran.err
     assert ran.json("summary.json")["run_state"] == "done"  # it is left as it was
+
+
+@pytest.mark.parametrize("file", ["overrides.yaml", "sweep.yaml"])
+def test_no_config_of_the_runs_own_is_composed(run, train, tmp_path, file):
+    """The name of an option is a path to Hydra, and a config can name what Hydra is to call."""
+    torch.save(Evil(os.mkdir, (str(tmp_path / "done"),)), run / "evil.pt")
+    target = {"_target_": "torch.load", "f": str(run / "evil.pt"), "weights_only": False}
+    own = yaml.safe_dump({"hydra": {"callbacks": {"own": target}}})
+    (run / "own.yaml").write_text("# @package _global_\n" + own)
+    up = "../" * 30 + str(run / "own")
+    for override in (f"trainer={up}", f"+trainer@seed={up}", f"experiment=[{up}]", f"data='{up}'"):
+        (run / file).write_text(yaml.safe_dump([override]))
+        ran = train("resume=run", "trainer.max_steps=3")
+        assert ran.code == 2
+        assert "is no list of vae-train overrides" in ran.err
+        assert not (tmp_path / "done").exists()
+
+
+def test_files_that_never_end_are_refused(run, train, capsys):
+    def refused():
+        capsys.readouterr()
+        assert diagnose([str(run)]) == 2
+        told = capsys.readouterr().err
+        assert len(told.strip().splitlines()) == 2, told
+        return told
+
+    (run / "loop").symlink_to("loop")
+    assert "is a link out of its directory" in refused()
+    (run / "loop").unlink()
+    rows = run / "metrics.jsonl"
+    wrong = ('{"step": 1, "beta": "x"}\n', '{"step": 1, "elbo": 1' + "0" * 400 + "}\n")
+    for content in (*wrong, "[" * 10**5 + "]" * 10**5 + "\n", None):
+        if content is None:
+            with rows.open("w") as file:
+                file.truncate(10**11)  # a hole
+        else:
+            rows.write_text(content)
+        assert "metrics.jsonl" in refused()
+    doubled = {f"s{i}": f"${{s{i - 1}}}${{s{i - 1}}}" for i in range(1, 40)}
+    for text in (yaml.safe_dump({"s0": "x", **doubled}), "[" * 10**5):
+        (run / "config.resolved.yaml").write_text(text)
+        refused()
+        assert compare([str(run)]) == 0
+
+
+def test_a_run_without_end_is_refused(train):
+    ran = train("trainer.epochs=1e12")
+    assert ran.code == 2
+    assert "updates, more than" in ran.err
+
+
+def test_what_a_file_writes_to_the_terminal_is_no_command_to_it(run, capsys):
+    path = run / "config.resolved.yaml"
+    plain = yaml.safe_load(path.read_text())
+    plain["device"] = "\x1b]0;title\x07"
+    path.write_text(yaml.safe_dump(plain))
+    assert diagnose([str(run)]) == 2
+    assert "\x1b" not in capsys.readouterr().err

@@ -96,3 +96,46 @@ def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, 
     assert resumed.code == 0
     assert f"from step {saved['progress']['step']}" in resumed.out
     assert ending(resumed.directory) == ending(whole.directory)
+
+
+@pytest.mark.parametrize("strategy", ["encoder_steps", "aggressive"])
+def test_a_signal_before_the_first_decoder_update_costs_nothing(train, monkeypatch, strategy):
+    """The encoder has moved and the step is still 0: the first evaluation is not made again."""
+    asked = (*SHORT, "diagnosis=quick", f"strategy={strategy}")
+    whole = train(*asked, directory="whole")
+    with monkeypatch.context() as patched:
+        signalled(patched, signal.SIGTERM, step=0)
+        ran = train(*asked)
+    assert ran.code == 143
+    assert checkpoint.load(ran.directory / "checkpoints" / "last.pt")["progress"]["step"] == 0
+    assert train("resume=run").code == 0
+    assert ending(ran.directory) == ending(whole.directory)
+
+
+def test_a_second_sigint_in_the_middle_of_a_checkpoint_is_no_failure(train, monkeypatch):
+    """The first leads straight to it, and who is impatient presses again."""
+    whole = train(*SHORT, directory="whole")
+    original = checkpoint.os.fsync
+
+    def fsync(file):
+        if saving:
+            saving.clear()
+            signal.raise_signal(signal.SIGINT)
+        return original(file)
+
+    saving = []
+    with monkeypatch.context() as patched:
+        signalled(patched, signal.SIGINT)
+        from vaecli.training.fit import Fit
+
+        save_last = Fit.save_last
+        patched.setattr(
+            Fit, "save_last", lambda self: (saving.extend([1] * (self.step == 6)), save_last(self))
+        )
+        patched.setattr(checkpoint.os, "fsync", fsync)
+        ran = train(*SHORT)
+    assert ran.code == 130
+    assert "Traceback" not in ran.out
+    assert ran.json("summary.json")["run_state"] == "interrupted"
+    assert train("resume=run").code == 0
+    assert ending(ran.directory) == ending(whole.directory)

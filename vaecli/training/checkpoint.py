@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickletools
 import zipfile
@@ -28,10 +29,17 @@ def save(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> No
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     content = _on_host({"format": FORMAT, **content})
-    with open(temporary, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    # In memory first: what interrupts torch.save in a file comes out as an error of its own.
+    archive = io.BytesIO()
+    torch.save(content, archive)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(archive.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # it may be what fills the disk
+        raise
     if keep is not None and path.exists():
         os.replace(path, keep)
     os.replace(temporary, path)

@@ -127,6 +127,11 @@ class Fit(Loop):
         return self.progress.step
 
     @property
+    def begun(self) -> bool:
+        """Whether anything has moved."""
+        return bool(self.progress.step or self.progress.encoder_updates)
+
+    @property
     def unread(self) -> int:
         """Updates since the last look at the device."""
         return len(self.meter)
@@ -294,7 +299,10 @@ class Fit(Loop):
         Raises one of STRANGE if it is that of another run, or none.
         """
         self.objective.vae.load_state_dict(state["model"])
+        groups = [{**group} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(self.optimizer.param_groups, groups, strict=True):
+            group.update({key: value for key, value in own.items() if key != "params"})
         for p, moments in self.optimizer.state.items():
             if {moments[key].shape for key in ("exp_avg", "exp_avg_sq")} != {p.shape}:
                 raise ValueError("moments of other weights")  # the kernel does not look
@@ -305,9 +313,11 @@ class Fit(Loop):
         self.state = dict(state["strategies"])
         self.batches.load_state_dict(state["batches"])
         self.progress = Progress(**state["progress"])
-        for count in (self.progress.step, self.progress.encoder_updates, state["batches"]["taken"]):
-            if type(count) is not int or count < 0:
-                raise ValueError("a count that is none")
+        progress = self.progress
+        counts = [progress.step, progress.encoder_updates, progress.inactive_evaluations]
+        counts += [state["batches"]["taken"], progress.collapsed_at_step or 0]
+        if type(progress.best) is not float or any(type(n) is not int or n < 0 for n in counts):
+            raise ValueError("a count that is none")
         for purpose in ("noise", "binarisation"):
             stream: torch.Generator = getattr(self, purpose)
             try:

@@ -28,6 +28,11 @@ class Loop(ABC):
 
     @property
     @abstractmethod
+    def begun(self) -> bool:
+        """Whether anything has moved; the encoder may have moved before the first `step`."""
+
+    @property
+    @abstractmethod
     def unread(self) -> int:
         """Updates since the last look at the device."""
 
@@ -61,7 +66,7 @@ class Loop(ABC):
         """Train to the end. Raises Interrupted with the checkpoint written."""
         every = max(1, round(self.trainer.evaluate_every * self.per_epoch))
         save_every = max(1, round(self.trainer.checkpoint_every * self.per_epoch))
-        self.pause(evaluate=self.step == 0, epoch_over=False)
+        self.pause(evaluate=not self.begun, epoch_over=False)
         while self.running:
             decoder_moved = self.update()
             if self.unread == READ_EVERY:

@@ -59,6 +59,11 @@ class Stack(Loop):
         return self._step
 
     @property
+    def begun(self) -> bool:
+        """Whether anything has moved: in all runs the same."""
+        return self.fits[0].begun
+
+    @property
     def unread(self) -> int:
         """Updates since the last look at the device."""
         return len(self._window)

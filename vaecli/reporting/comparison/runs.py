@@ -15,7 +15,7 @@ import yaml
 
 from vaecli.identity import flat
 from vaecli.reporting.reading import value
-from vaecli.rundir import SUMMARY, glance, yaml_text
+from vaecli.rundir import SUMMARY, glance, text_of, yaml_text
 
 DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read
@@ -28,6 +28,7 @@ _ELSEWHERE = {
     "log_px": ("likelihood", "importance_weighted"),
     "gain_over_no_code": ("baseline", "gain"),
 }
+LONGEST_VALUE = 500  # of an override that is read as yaml, and not just shown
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
 
 
@@ -92,8 +93,8 @@ class RunRecord:
     def history(self) -> list[dict[str, Any]]:
         """Rows of metrics.jsonl; those that cannot be read are left out. Read at every call."""
         try:
-            text = (self.directory / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            text = text_of(self.directory / "metrics.jsonl", errors="replace")
+        except (OSError, ValueError):
             return []
         rows = (_parsed(line) for line in text.splitlines())
         return [row for row in rows if isinstance(row, dict)]
@@ -192,7 +193,7 @@ def _overrides(typed: list[Any]) -> dict[str, Any]:
         key, sign, text = str(item).lstrip("+-").partition("=")
         if sign:
             try:
-                found[key] = yaml.load(text, _LOADER)
+                found[key] = yaml.load(text, _LOADER) if len(text) < LONGEST_VALUE else text
             except (yaml.YAMLError, ValueError):
                 found[key] = text
     return found

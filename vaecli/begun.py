@@ -14,7 +14,8 @@ from vaecli.config import to_yaml
 from vaecli.errors import require
 from vaecli.identity import config_hash
 from vaecli.resume import SWEEP
-from vaecli.rundir import RunDirectory, has_begun, hold, unwritable, yaml_text
+from vaecli.rundir import RunDirectory, has_begun, hold, unwritable
+from vaecli.untrusted import yaml_text
 
 Plain = dict[str, Any]
 

@@ -36,7 +36,7 @@ def check(config: Config, data: Data) -> None:
         f"use trainer.batch_size={n} or less",
     )
     config.model.validate_shape(data.shape)
-    config.make_likelihood(data)
+    _, likelihood = config.make_likelihood(data)
     per_epoch = n // size
     steps = config.trainer.total_steps(per_epoch)
     require(
@@ -45,12 +45,11 @@ def check(config: Config, data: Data) -> None:
     )  # fmt: skip
     config.schedule.curve(steps, per_epoch)
     chosen(config.trainer.compile, data.device, steps=1)
-    _require_room(config, data)
+    _require_room(config, data, likelihood)
 
 
-def _require_room(config: Config, data: Data) -> None:
+def _require_room(config: Config, data: Data, likelihood: Likelihood) -> None:
     """Raise UsageError, before anything is allocated, for a model that memory cannot hold."""
-    _, likelihood = config.make_likelihood(data)
     free = free_bytes(data.device)
     try:
         with torch.device("meta"):

@@ -132,7 +132,7 @@ def _text(comparison: Comparison, kind: str, directory: Path, title: str) -> str
 def _runs(directories: list[Path]) -> list[Path]:
     """All run directories at or below those named. Raises UsageError if one of them has none."""
     from vaecli.reporting.comparison.runs import find_runs
-    from vaecli.rundir import require_own_files
+    from vaecli.untrusted import require_own_files
 
     runs: list[Path] = []
     for directory in directories:

@@ -14,7 +14,8 @@ from vaecli.compose import key_of
 from vaecli.errors import require
 from vaecli.identity import config_hash
 from vaecli.opening import Job
-from vaecli.rundir import SUMMARY, glance
+from vaecli.rundir import SUMMARY
+from vaecli.untrusted import glance
 
 PROBES = 3  # betas tried at once in each gap: a stack trains them together
 KEY = "schedule.beta"

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from vaecli.compose import key_of
 from vaecli.errors import UsageError
 from vaecli.resume import SWEEP
-from vaecli.rundir import yaml_text
+from vaecli.untrusted import yaml_text
 
 KEY = "sweep.inside"
 NOT_INSIDE = (KEY, "resume", "extend")

@@ -19,8 +19,9 @@ from vaecli.jobs import Sweep, foresee
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
 from vaecli.resume import SWEEP
-from vaecli.rundir import SUMMARY, glance, has_begun, remove_empty
+from vaecli.rundir import SUMMARY, has_begun, remove_empty
 from vaecli.sweep import compare_launched
+from vaecli.untrusted import glance
 from vaecli.worker import Worker, record_end, run_sweep
 
 FAILED = 1  # exit codes; a signal's number is added to the last

@@ -13,9 +13,10 @@ from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.identity import PLACE
 from vaecli.models.vae import VAE
-from vaecli.rundir import RESOLVED, require_own_files, yaml_text
+from vaecli.rundir import RESOLVED
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
+from vaecli.untrusted import require_own_files, yaml_text
 
 
 def load_run(

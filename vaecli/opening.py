@@ -22,13 +22,13 @@ from vaecli.rundir import (
     RESOLVED,
     SUMMARY,
     RunDirectory,
-    glance,
     hold,
     never_began,
     unwritable,
 )
 from vaecli.training import checkpoint
 from vaecli.training.fit import LAST, PREVIOUS
+from vaecli.untrusted import glance
 
 POSITION = {"model", "optimizer", "strategies", "batches", "progress"}  # of a run in training
 

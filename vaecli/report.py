@@ -83,7 +83,8 @@ def report(
     if pictures is not None:
         _show(board, directory.rows()[-1]["step"], data, encoded, pictures)
     board.final({**diagnosis, **figures})
-    _write(directory, diagnosis, pictures, _title(overrides))
+    directory.write_json("diagnosis.json", diagnosis)
+    _page(directory, diagnosis, pictures, _title(overrides))
     return diagnosis
 
 
@@ -105,7 +106,8 @@ def report_again(
     diagnosis["weights"] = weights
     number = directory.claim_number("diagnosis-{}.json")
     title = f"{_title(overrides)} (diagnosis {number})"
-    return diagnosis, _write(directory, diagnosis, pictures, title, suffix=f"-{number}")
+    directory.write_json(f"diagnosis-{number}.json", diagnosis)
+    return diagnosis, _page(directory, diagnosis, pictures, title, suffix=f"-{number}")
 
 
 def report_so_far(
@@ -155,7 +157,8 @@ def report_foreign(
     directory.write_text("config.resolved.yaml", to_yaml({"data": config.plain["data"]}))
     directory.write_json("environment.json", environment.describe(data.device, {}))
     pictures = _pictures_of_codes(data, encoded, config) if settings.plots else None
-    return diagnosis, _write(directory, diagnosis, pictures, f"{name} on {data.name}")
+    directory.write_json("diagnosis.json", diagnosis)
+    return diagnosis, _page(directory, diagnosis, pictures, f"{name} on {data.name}")
 
 
 def _diagnosed(
@@ -180,18 +183,6 @@ def _diagnosed(
     diagnosis["settings"] = config.plain["diagnosis"]
     pictures = _pictures(vae, data, encoded, config) if settings.plots else None
     return diagnosis, encoded, pictures
-
-
-def _write(
-    directory: RunDirectory,
-    diagnosis: dict[str, Any],
-    pictures: Pictures | None,
-    title: str,
-    *,
-    suffix: str = "",
-) -> Path:
-    directory.write_json(f"diagnosis{suffix}.json", diagnosis)
-    return _page(directory, diagnosis, pictures, title, suffix=suffix)
 
 
 def _page(

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from vaecli.compose import key_of, split
 from vaecli.errors import UsageError
-from vaecli.rundir import require_own_files, yaml_text
+from vaecli.untrusted import require_own_files, yaml_text
 
 OPTION = re.compile(r"[\w\s,:*()'\"\[\]-]*")  # the names of options, and sweeps over them
 RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep

@@ -6,12 +6,9 @@ import itertools
 import json
 import math
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
-
-import yaml
 
 try:
     import fcntl
@@ -19,13 +16,10 @@ except ImportError:  # Windows
     fcntl = None
 
 from vaecli.errors import UsageError
+from vaecli.untrusted import glance, text_of
 
 SUMMARY, LOG = "summary.json", "train.log"
 RESOLVED = "config.resolved.yaml"  # the last file that a run writes before it begins
-MOST_BYTES = 2**29  # of a text file: rows of 1,000 latents over 20,000 evaluations
-MOST_DEPTH = 50  # of a yaml file: the reader written in C ends the process
-MOST_INTERPOLATIONS = 20  # in a yaml file; those of configs/ are two
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
 
 
 class RunDirectory:
@@ -149,82 +143,21 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def require_own_files(directory: Path) -> None:
-    """Raise UsageError unless all below `directory` are its own directories and plain files.
-
-    A run may come from someone else: by a link its files would be read, and written, anywhere.
-    """
-    root = directory.resolve()
-    for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            try:
-                kind = path.lstat().st_mode
-            except FileNotFoundError:  # the run is being written
-                continue
-            inside = stat.S_ISLNK(kind) and _leads_to(path, root)
-            if not (inside or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-                raise UsageError(
-                    "run", path, "is a link out of its directory, or no plain file",
-                    "put the file itself there, or remove it",
-                )  # fmt: skip
-
-
 def _is_row(row: Any) -> bool:
     return (
         isinstance(row, dict)
         and type(row.get("step")) is int
-        and all(_is_figure(value) for value in row.values())
-        and all(_is_figure(value) for value in row.get("kl_per_dim") or [])
+        and all(
+            all(map(_is_figure, value)) if isinstance(value, list) else _is_figure(value)
+            for value in row.values()
+        )
+        and isinstance(row.get("kl_per_dim", []), list)
     )
 
 
 def _is_figure(value: Any) -> bool:
-    """A number that fits a float, null, or a list of them."""
-    if isinstance(value, list):
-        return all(_is_figure(item) for item in value)
+    """A number that fits a float, or null."""
     return value is None or (isinstance(value, int | float) and abs(value) < 1e300)
-
-
-def _leads_to(link: Path, root: Path) -> bool:
-    try:
-        return link.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # a loop
-        return False
-
-
-def glance(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; {} if there is none that can be read."""
-    try:
-        found = json.loads(text_of(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def yaml_text(path: Path) -> str:
-    """The text of a yaml file that may come from someone else.
-
-    Raises OSError, yaml's errors, or ValueError if it repeats parts of itself: nine lines can then
-    stand for billions of values. No file of vaecli's does.
-    """
-    text = text_of(path)
-    depth = 0
-    for event in yaml.parse(text, _LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > MOST_DEPTH:
-            raise ValueError("a yaml file that repeats itself, or is too deep to be read")
-    if text.count("${") > MOST_INTERPOLATIONS:
-        raise ValueError("too many interpolations, which may contain each other")
-    return text
-
-
-def text_of(path: Path, *, errors: str = "strict") -> str:
-    """The text of a file that may come from someone else. Raises OSError or ValueError."""
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"larger than {MOST_BYTES:,} bytes")
-    return path.read_text(encoding="utf-8", errors=errors)
 
 
 def has_begun(directory: Path) -> bool:

@@ -29,10 +29,11 @@ from vaecli.plan import Entry, Group, plan
 from vaecli.reporting.console import say
 from vaecli.resume import Resumed
 from vaecli.run import DONE, FAILED, run
-from vaecli.rundir import SUMMARY, RunDirectory, check_writable, glance, never_began
+from vaecli.rundir import SUMMARY, RunDirectory, check_writable, never_began
 from vaecli.stack import run_alone, run_stack
 from vaecli.training.precision import choose_device, prepare_process
 from vaecli.training.signals import StopRequests
+from vaecli.untrusted import glance
 
 
 def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> int:

@@ -67,11 +67,14 @@ class Batches:
 
     def load_state_dict(self, state: dict) -> None:
         """Go to the position that `state_dict` returned. Raises ValueError if it is none."""
-        held = state["held"]
-        if held is not None and not (held.shape == (self.batch_size,) and held.min() >= 0
-                                     and held.max() < self.n):  # fmt: skip
+        held, taken = state["held"], state["taken"]
+        if type(taken) is not int or taken < 0:
+            raise ValueError("a place before the first batch")
+        if held is not None and (
+            held.shape != (self.batch_size,) or held.min() < 0 or held.max() >= self.n
+        ):
             raise ValueError("a batch of other data")
-        self.taken = state["taken"]
+        self.taken = taken
         self.held = None if held is None else held.to(self.device)
         self.random.set_state(state["random"])
         self._ahead = None

@@ -13,7 +13,7 @@ from vaecli.errors import require
 from vaecli.objectives.objective import Outcome
 from vaecli.training.settings import Compile
 
-COMPILE_SECONDS = 30  # with an empty cache, on two cores: 13 (`cnn`) to 29 (`mlp`)
+COMPILE_SECONDS = 30  # about as long as it takes with an empty cache
 STEP_SECONDS = 2e-3  # an update of a small model that is not compiled takes the host of a GPU
 
 

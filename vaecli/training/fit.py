@@ -59,6 +59,13 @@ class Progress:
     inactive_evaluations: int = 0  # in a row
     collapsed_at_step: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no run can have come to: it may be read from a file."""
+        counts = (self.step, self.encoder_updates, self.inactive_evaluations)
+        counts += () if self.collapsed_at_step is None else (self.collapsed_at_step,)
+        if type(self.best) is not float or any(type(n) is not int or n < 0 for n in counts):
+            raise ValueError("progress that no run can have made")
+
 
 class Fit(Loop):
     """One run in training. `run()` goes to its end; `state_dict()` is its exact position.
@@ -299,25 +306,16 @@ class Fit(Loop):
         Raises one of STRANGE if it is that of another run, or none.
         """
         self.objective.vae.load_state_dict(state["model"])
-        groups = [{**group} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, own in zip(self.optimizer.param_groups, groups, strict=True):
-            group.update({key: value for key, value in own.items() if key != "params"})
-        for p, moments in self.optimizer.state.items():
-            if {moments[key].shape for key in ("exp_avg", "exp_avg_sq")} != {p.shape}:
-                raise ValueError("moments of other weights")  # the kernel does not look
+        _load(self.optimizer, state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        shapes = [{key: t.shape for key, t in s.items()} for s in (state["strategies"], self.state)]
-        if shapes[0] != shapes[1]:
+        strategies = dict(state["strategies"])
+        if {k: v.shape for k, v in strategies.items()} != {
+            k: v.shape for k, v in self.state.items()
+        }:
             raise ValueError("the state of other strategies")
-        self.state = dict(state["strategies"])
+        self.state = strategies
         self.batches.load_state_dict(state["batches"])
         self.progress = Progress(**state["progress"])
-        progress = self.progress
-        counts = [progress.step, progress.encoder_updates, progress.inactive_evaluations]
-        counts += [state["batches"]["taken"], progress.collapsed_at_step or 0]
-        if type(progress.best) is not float or any(type(n) is not int or n < 0 for n in counts):
-            raise ValueError("a count that is none")
         for purpose in ("noise", "binarisation"):
             stream: torch.Generator = getattr(self, purpose)
             try:
@@ -346,3 +344,17 @@ class Fit(Loop):
         self.set_lrs()
         keep = self.directory / PREVIOUS if name == "last" else None
         checkpoint.save(self.directory / f"{name}.pt", self.state_dict(), keep=keep)
+
+
+def _load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take the moments from `state`, and all settings from the run's own config.
+
+    Raises ValueError for moments of other weights: Adam's kernel does not compare shapes.
+    """
+    settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
+    for p, moments in optimizer.state.items():
+        if {moments[key].shape for key in ("exp_avg", "exp_avg_sq")} != {p.shape}:
+            raise ValueError("moments of other weights")

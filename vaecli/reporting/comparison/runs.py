@@ -15,7 +15,8 @@ import yaml
 
 from vaecli.identity import flat
 from vaecli.reporting.reading import value
-from vaecli.rundir import SUMMARY, glance, text_of, yaml_text
+from vaecli.rundir import SUMMARY
+from vaecli.untrusted import glance, text_of, yaml_text
 
 DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read

@@ -43,21 +43,6 @@ SUMMARISED = (
     "mu_variance",
     "mean_logvar",
 )
-# Of the last evaluation, on the page of a run that was stopped.
-RECORDED = (
-    "kl_per_dim",
-    "active_dimensions",
-    "total_dimensions",
-    "utilization",
-    "active_units",
-    "active_directions",
-    "rate",
-    "distortion",
-    "elbo",
-    "mu_variance",
-    "mean_logvar",
-    "mean_offset_kl",
-)
 # Column of a comparison -> where in the diagnosis the Estimate lies.
 HEADLINES = {
     "mutual_information": ("information", "mutual_information"),
@@ -120,7 +105,7 @@ def report_so_far(
     rows, summary = directory.rows(), directory.read_json(SUMMARY)
     known: dict[str, Any] = {"verdict": [_stopped(rows, summary)]}
     if rows:
-        known |= {key: rows[-1][key] for key in RECORDED if key in rows[-1]}
+        known |= rows[-1]
         known |= {"threshold": config.diagnosis.threshold, "split": "val", "examples": examples}
     if summary["run_state"] == "interrupted":
         again = shlex.join(["vae-train", f"resume={directory.path}"])

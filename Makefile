@@ -47,8 +47,6 @@ DATA ?= ../shared/data
 acceptance: $(INSTALLED)
 	$(BIN)/python benchmarks/acceptance.py --data $(DATA)
 	$(BIN)/python benchmarks/ppca.py --data $(DATA)
-	$(BIN)/python benchmarks/diagnosis.py --data $(DATA)
-	$(BIN)/python benchmarks/sweep.py --data $(DATA)
 	$(BIN)/python benchmarks/parity.py --data $(DATA)
 
 # The studies on the real MNIST, each ending in its comparison.html: about an hour on two cores.
@@ -70,6 +68,10 @@ tables: $(INSTALLED)
 BENCH := .venv-bench
 benchmark: $(BENCH)/.installed
 	$(BENCH)/bin/python benchmarks/step.py --data $(DATA)
+	$(BIN)/python benchmarks/ops.py --data $(DATA)
+	$(BIN)/python benchmarks/startup.py --data $(DATA)
+	$(BIN)/python benchmarks/diagnosis.py --data $(DATA)
+	$(BIN)/python benchmarks/sweep.py --data $(DATA)
 
 $(BENCH)/.installed: $(INSTALLED)
 	$(BIN)/python -m venv --without-pip $(BENCH)

@@ -28,7 +28,7 @@ KINDS = {
         "aten::mm", "aten::addmm", "aten::bmm", "aten::mkldnn_conv", "aten::_conv",
         "aten::convolution", "aten::thnn",
     ),
-    "Adam": ("aten::_fused_adam", "Optimizer.step"),
+    "Adam": ("aten::_fused_adam",),
     "batch: gather and noise": ("aten::index_select", "aten::randn", "aten::normal_"),
     "other operations": ("aten::",),
     "autograd's own": ("",),

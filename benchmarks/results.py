@@ -5,36 +5,57 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from torch.backends.cpu import get_cpu_capability
 
 HERE = Path(__file__).resolve().parent
 
 
-def hardware() -> str:
-    """A short name of what computes: the GPU's, or the number of CPU cores."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name().split()[-1].lower()
+def hardware(device: str | None = None) -> str:
+    """A short name of what computes: the GPU's, as h100 or t4, or the number of CPU cores.
+
+    device: "cpu" where it computes though there is a GPU.
+    """
+    if torch.cuda.is_available() and device != "cpu":
+        name = torch.cuda.get_device_name().lower()
+        model = re.search(r"\b[a-z]+\d+\w*", name)
+        return model[0] if model else re.sub(r"\W+", "", name)
     return f"cpu{os.cpu_count()}"
 
 
-def environment_lines() -> list[str]:
+def environment_lines(device: str | None = None) -> list[str]:
     """Commit, versions and hardware, as markdown."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
-    ).stdout.strip()
-    processor = platform.processor() or platform.machine()
+    commit, changes = (
+        subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True).stdout.strip()
+        for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno"])
+    )
+    versions = [f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy")]
+    computer = f"{hardware(device)} ({processor()}, {torch.get_num_threads()} threads)"
     return [
-        f"Commit {commit}, torch {torch.__version__}, Python {platform.python_version()}, "
-        f"{hardware()} ({processor}), {datetime.date.today():%Y-%m-%d}."
+        f"Commit {commit}{' and changes' if changes else ''}, {', '.join(versions)}, Python "
+        f"{platform.python_version()}, {computer}, {datetime.date.today():%Y-%m-%d}."
     ]
 
 
-def write(theme: str, text: str) -> Path:
+def processor() -> str:
+    """The CPU's model and what it can do that matters here."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    model = re.search(r"model name\s*: (.*)", text)
+    amx = "with" if "amx_tile" in text else "without"
+    return f"{model[1] if model else platform.machine()}, {get_cpu_capability()}, {amx} AMX"
+
+
+def write(theme: str, text: str, device: str | None = None) -> Path:
     """Write the results file and print it."""
-    path = HERE / "results" / f"{theme}_{hardware()}_{datetime.date.today():%Y%m}.md"
+    path = HERE / "results" / f"{theme}_{hardware(device)}_{datetime.date.today():%Y%m}.md"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text.rstrip() + "\n", encoding="utf-8")
     print(text, f"\n-> {path}")

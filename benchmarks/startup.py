@@ -20,7 +20,7 @@ FIRST_STEP, TARGET = "Enter to the first step", 4
 # another one calls counts for the inner one alone.
 PHASES = {
     "composition": ["vaecli.train._collect"],
-    "data": ["vaecli.data.digits.Digits.load"],
+    "data": ["vaecli.sweep._load"],
     "build": ["vaecli.run.build"],
     "optimizer": ["vaecli.training.fit.Fit.__init__"],
     "environment.json": ["vaecli.environment.describe"],
@@ -29,7 +29,16 @@ PHASES = {
     "evaluations": ["vaecli.training.fit.Fit.pause"],
     "evaluations, written": ["vaecli.reporting.recorder.Recorder.evaluation"],
     "checkpoints": ["vaecli.training.checkpoint.save"],
-    "diagnosis": ["vaecli.report.diagnose"],
+    "diagnosis: bound on log p(x), K = 100": ["vaecli.diagnosis.importance_weighted"],
+    "diagnosis: aggregate posterior": ["vaecli.diagnosis.information"],
+    "diagnosis: use of z": [
+        f"vaecli.diagnosis.latent_use.{name}" for name in ("shuffled", "replaced", "ablation")
+    ],
+    "diagnosis: pruning": ["vaecli.diagnosis.pruning"],
+    "diagnosis: no-code baseline": ["vaecli.diagnosis.baseline"],
+    "diagnosis: inference lag": ["vaecli.diagnosis.refine"],
+    "diagnosis: probes": ["vaecli.diagnosis.probes"],
+    "diagnosis: the rest": ["vaecli.report.diagnose"],
     "t-SNE": ["vaecli.diagnosis.latent_space.tsne"],
     "pictures": ["vaecli.report._pictures"],
     "plots": ["vaecli.report.write_plots"],
@@ -123,9 +132,10 @@ def trace(output: Path, entered: float, overrides: list[str]) -> None:
     update = Fit.update
 
     def first(self):
-        stepped.append(time.time() - entered)
         Fit.update = update
-        return update(self)
+        moved = update(self)
+        stepped.append(time.time() - entered)
+        return moved
 
     Fit.update = first
     sys.argv = ["vae-train", *overrides]

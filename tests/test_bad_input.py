@@ -134,6 +134,23 @@ CASES = {
             "--config-dir=elsewhere", "--cfg=job", "-m", "nonsense", "experiment@hydra.x=y",
         )
     },
+    "a number that float32 cannot square": (
+        "schedule.beta=1e300", ["schedule.beta=1e+300", "1e+15"]
+    ),
+    "a list with a number that float32 cannot square": (
+        "data=gaussian data.spectrum=[1e300,1]", ["data.spectrum", "1e+15"]
+    ),
+    "a name too long for any directory": (
+        f"hydra.run.dir={'a' * 300}", ["File name too long"]
+    ),
+    "images beyond measure": ("data.image_size=100000", ["data.image_size=100000", "1,024"]),
+    "latents beyond measure": ("model.latent_dim=1000000", ["model.latent_dim=1000000", "10,000"]),
+    "samples beyond measure": (
+        "diagnosis.importance_samples=1000000000", ["diagnosis.importance_samples", "100,000"]
+    ),
+    "encoder steps beyond measure": (
+        "strategy=encoder_steps strategy.encoder_steps=100000", ["encoder_steps=100000", "1,000"]
+    ),
     "an infinite number": ("schedule.beta=inf", ["schedule.beta=inf", "finite"]),
     "no room for an encoder update": (
         "strategy=aggressive strategy.aggressive_max_updates=1", ["aggressive_max_updates=1", "2"]

@@ -234,3 +234,9 @@ def test_a_strategy_that_vmap_refuses_runs_alone(train, tmp_path, monkeypatch):
     )  # fmt: skip
     assert ran.code == 0
     assert ran.out.count("it cannot be vmapped") == 2
+
+
+def test_flags_may_stand_anywhere_in_the_command(train, tmp_path, smoke):
+    made = train(*smoke, "-m", "seed=0,1", "hydra.sweep.dir=sweep", directory=None)
+    assert made.code == 0
+    assert len(list((tmp_path / "sweep").glob("*/report.html"))) == 2

@@ -44,7 +44,7 @@ def working_on(directory: Path, typed: list[str], *, resume: bool) -> Iterator[N
         try:
             RunDirectory(directory).write_text(SWEEP, to_yaml(typed))
         except OSError as error:
-            raise unwritable(directory, error) from error
+            raise unwritable(directory, error, new=not resume) from error
         yield
 
 
@@ -53,7 +53,7 @@ def _held(directory: Path) -> Iterator[None]:
     try:
         handle = os.open(directory, os.O_RDONLY)
     except OSError as error:
-        raise unwritable(directory, error) from error
+        raise unwritable(directory, error, new=False) from error
     try:
         require(
             hold(handle), "resume", directory, "is a sweep that another process is at work on",

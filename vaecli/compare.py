@@ -136,9 +136,9 @@ def _runs(directories: list[Path]) -> list[Path]:
 
     runs: list[Path] = []
     for directory in directories:
-        require(directory.exists(), "DIR", directory, "does not exist", "name a directory")
-        require(directory.is_dir(), "DIR", directory, "is no directory", "name the one it is in")
         try:
+            require(directory.exists(), "DIR", directory, "does not exist", "name a directory")
+            require(directory.is_dir(), "DIR", directory, "is no directory", "name its parent")
             found = list(find_runs(directory))
             for run in found:
                 require_own_files(run)

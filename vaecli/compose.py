@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -57,7 +58,8 @@ def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> N
 
     before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors arrive as exceptions
-    sys.argv = [sys.argv[0], *arguments]
+    flags, overrides = split(arguments)
+    sys.argv = [sys.argv[0], *flags, *overrides]  # argparse wants all overrides in one row
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(collect)()
     except OSError as error:
@@ -94,9 +96,10 @@ def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
     does them. The user's own HYDRA_FULL_ERROR=1 shows the whole traceback of a refusal.
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    before = _existing(arguments)
     jobs: list = []
+    before: set[Path] = set()
     try:
+        before |= _existing(arguments)
         return work(jobs)
     except REFUSALS as error:
         _leave_nothing([job.directory for job in jobs], before)
@@ -110,11 +113,11 @@ def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
     except KeyboardInterrupt:
         _leave_nothing([job.directory for job in jobs], before)
         return INTERRUPTED
-    except OSError as error:  # a full disk, a file system that is gone
+    except OSError as error:  # a full disk, a file system that is gone; or no path at all
         if full:
             raise
         print(f"{door}: {error}", file=sys.stderr)
-        return FAILED
+        return WRONG_USE if error.errno == errno.ENAMETOOLONG else FAILED
 
 
 def _directories(arguments: list[str], overrides: list[str]) -> tuple[Path, Path | None]:
@@ -150,7 +153,7 @@ def _sweeps(override: str) -> bool:
     return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
-# Hydra's flags that take a value; argparse wants all overrides in one row behind them.
+# Hydra's flags that take a value.
 FLAGS_WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "-p"}
 FLAGS_WITH_VALUE |= {"--package", "-c", "--cfg", "-i", "--info"}
 

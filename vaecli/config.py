@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -24,6 +23,7 @@ from vaecli.training.precision import choose_device, choose_precision
 from vaecli.training.settings import TrainerConfig
 
 SECTIONS = ("data", "model", "decoder", "likelihood", "schedule", "strategy", "trainer")
+LARGEST = 1e15  # its square, and one over it, are float32 numbers
 TOP_LEVEL = {*SECTIONS, "diagnosis", "sweep", "seed", "device", "resume", "extend"}
 
 
@@ -139,7 +139,7 @@ def read(composed: DictConfig) -> Config:
     """The validated config of one run. Raises UsageError naming key, value, rule and remedy."""
     plain = _plain(composed)
     _require_shape(plain)
-    unknown = sorted(set(plain) - TOP_LEVEL)
+    unknown = sorted(map(str, set(plain) - TOP_LEVEL))
     require(
         not unknown, unknown[0] if unknown else "", plain.get(unknown[0]) if unknown else "",
         "is no key of vaecli", f"the top-level keys are {', '.join(sorted(TOP_LEVEL))}",
@@ -290,8 +290,12 @@ def _typed(group: str, cls: type, node: dict) -> Any:
         raise _refusal(group, error, node, cls) from error
     for key in (f.name for f in dataclasses.fields(cls)):
         value = getattr(made, key)
-        finite = not isinstance(value, float) or math.isfinite(value)
-        require(finite, f"{group}.{key}", value, "must be a finite number", "choose another value")
+        numbers = value if isinstance(value, list | tuple) else [value]
+        sound = all(
+            x == 0 or 1 / LARGEST <= abs(x) <= LARGEST for x in numbers if isinstance(x, float)
+        )
+        rule = f"must be finite: 0, or from {1 / LARGEST:g} to {LARGEST:g} in size"
+        require(sound, f"{group}.{key}", value, rule, "arithmetic is in float32")
     return made
 
 

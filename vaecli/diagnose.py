@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -57,7 +58,7 @@ def _main(arguments: list[str]) -> int:
         return WRONG_USE
     except OSError as error:  # a full disk, a file system that is gone
         print(f"vae-diagnose: {error}", file=sys.stderr)
-        return FAILED
+        return WRONG_USE if error.errno == errno.ENAMETOOLONG else FAILED
     except KeyboardInterrupt:
         return 130
 
@@ -148,7 +149,7 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     for name in (SUMMARY, "environment.json"):  # the report needs them; better to know now
         directory.read_json(name)
     directory.rows()
-    check_writable(path)
+    check_writable(path, new=False)
     precision = _start(config)
     config.data.check_files()
     data = config.data.load().to(precision.device)

@@ -17,8 +17,11 @@ def require(condition: bool, key: str, value: object, rule: str, remedy: str) ->
         raise UsageError(key, value, rule, remedy)
 
 
+def printable(words: str) -> str:
+    """`words` with a ? for each character that would steer a terminal, or break the line."""
+    return "".join(c if c.isprintable() else "?" for c in words)
+
+
 def _short(value: object, most: int = 200) -> str:
-    text = " ".join(
-        "".join(c if c.isprintable() or c.isspace() else "?" for c in str(value)).split()
-    )
+    text = printable(" ".join(str(value).split()))
     return text if len(text) <= most else text[: most - 3] + "..."

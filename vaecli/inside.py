@@ -17,11 +17,10 @@ from hydra.errors import HydraException
 
 from vaecli.compose import key_of
 from vaecli.errors import UsageError
-from vaecli.resume import SWEEP
+from vaecli.resume import INSIDE, SWEEP, quoted
 from vaecli.untrusted import yaml_text
 
-KEY = "sweep.inside"
-NOT_INSIDE = (KEY, "resume", "extend")
+NOT_INSIDE = (INSIDE, "resume", "extend")
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -48,7 +47,7 @@ def inner(text: str) -> list[str]:
 
 def overrides_of(job: list[str], text: str) -> list[str]:
     """What the job's own sweep is given: the job's overrides, then those inside; the last wins."""
-    return [o for o in job if key_of(o) != KEY] + inner(text)
+    return [o for o in job if key_of(o) != INSIDE] + inner(text)
 
 
 def run_inside(overrides: list[str], directory: Path, flags: list[str]) -> int:
@@ -62,8 +61,7 @@ def run_inside(overrides: list[str], directory: Path, flags: list[str]) -> int:
         where = [f"resume={directory}"]
         overrides = [o for o in overrides if o not in saved]
     else:
-        quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-        where = ["-m", f"hydra.sweep.dir='{quoted}'"]
+        where = ["-m", f"hydra.sweep.dir={quoted(directory)}"]
     command = [sys.executable, "-m", "vaecli.inside", *flags, *where[:-1], *overrides, where[-1]]
     # In a session of its own: of what is sent to a whole group of processes, a cluster's warning
     # or Ctrl-C, the sweep gets what is passed on here.
@@ -87,8 +85,8 @@ def run_inside(overrides: list[str], directory: Path, flags: list[str]) -> int:
 
 
 def _refused(value: str, rule: str) -> UsageError:
-    example = f"\"{KEY}='schedule.beta=0.5,1,2 seed=0,1'\""
-    return UsageError(KEY, value, rule, f"type it as a command would be, e.g. {example}")
+    example = f"\"{INSIDE}='schedule.beta=0.5,1,2 seed=0,1'\""
+    return UsageError(INSIDE, value, rule, f"type it as a command would be, e.g. {example}")
 
 
 def _watch(parent: int) -> None:

@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vaecli.compose import CONFIGS, Composed, effective, key_of, run_name, split
 from vaecli.errors import require
+from vaecli.resume import INSIDE
 
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 KNOWN_FLAGS = {"-m", "--multirun", "-cd", "--config-dir"}
-INSIDE = "sweep.inside"
 
 
 class Sweep(NamedTuple):

@@ -22,6 +22,7 @@ from vaecli.rundir import (
     RESOLVED,
     SUMMARY,
     RunDirectory,
+    has_begun,
     hold,
     never_began,
     unwritable,
@@ -30,6 +31,7 @@ from vaecli.training import checkpoint
 from vaecli.training.fit import LAST, PREVIOUS
 from vaecli.untrusted import glance
 
+IN_USE = "is being worked on by another process", "wait for its end, or stop it"
 POSITION = {"model", "optimizer", "strategies", "batches", "progress"}  # of a run in training
 
 
@@ -42,6 +44,7 @@ class Job:
     directory: Path
     sweep: Path | None = None  # the directory of the sweep that it is part of
     resume: bool = False  # go on with whatever the directory holds of it
+    step_back: bool = False  # go on from the checkpoint before the last one: its stack must
     by_clock: bool = False  # the directory is named by the time: if it is taken, the next one does
 
     @cached_property
@@ -65,22 +68,26 @@ def open_run(job: Job, plain: dict[str, Any], data: Data, *, echo: bool) -> Open
     Raises UsageError for a directory that holds another run, is in use or cannot be written.
     """
     known = {"overrides": job.overrides, "data_digest": digest(data)}
-    running = {"run_state": "running", "reason": None}
-    anew = job.resume and never_began(job.directory)
-    if job.resume and not anew:
-        directory = RunDirectory.reopen(job.directory)
+    started = {"run_state": "running", "reason": None, **known}
+    directory = RunDirectory.reopen(job.directory) if job.resume else _claim(job, started)
+    anew = not job.resume or never_began(directory.path)
+    if not anew:
         _require_same_run(directory.path, plain, known["data_digest"])
-        log = _open_log(directory, echo)
+    log = _open_log(directory, echo)
+    try:
+        if anew:
+            require(not has_begun(directory.path), "run", directory.path, *IN_USE)
+            directory.write_json(SUMMARY, started)
+            write_down(directory, job, plain)
+            return Opened(directory, log, {**started, "run_state": "failed", "reason": "wrong use"})
         damaged = {**known, "run_state": "failed", "reason": f"{SUMMARY} was damaged"}
         before = glance(directory.path / SUMMARY) or damaged
-        directory.write_json(SUMMARY, {**known, **before, **running})
+        again = {key: started[key] for key in ("run_state", "reason")}
+        directory.write_json(SUMMARY, {**known, **before, **again})
         return Opened(directory, log, before)
-    started = {**running, **known}
-    directory = RunDirectory.reopen(job.directory) if anew else _claim(job, started)
-    log = _open_log(directory, echo)
-    directory.write_json(SUMMARY, started)
-    write_down(directory, job, plain)
-    return Opened(directory, log, {**started, "run_state": "failed", "reason": "wrong use"})
+    except BaseException:
+        console.close_log(log)
+        raise
 
 
 def _claim(job: Job, summary: dict[str, Any]) -> RunDirectory:
@@ -127,13 +134,13 @@ def checkpoints(directory: Path) -> list[Path]:
     return [path for path in places if path.exists()]
 
 
-def position(directory: Path, log: logging.Logger) -> dict[str, Any] | None:
-    """The checkpoint to go on from; None for a run that stopped before it wrote one.
+def position(job: Job, log: logging.Logger) -> dict[str, Any] | None:
+    """The checkpoint that the job goes on from; None for one that it has to begin again.
 
     Raises UsageError if there is none but damaged ones; of a damaged last one `log` is told.
     """
     refused: UsageError | None = None
-    for path in checkpoints(directory):
+    for path in checkpoints(job.directory)[job.step_back :]:
         try:
             found = checkpoint.load(path)
             require(
@@ -167,13 +174,10 @@ def _open_log(directory: RunDirectory, echo: bool) -> logging.Logger:
     try:
         log = console.open_log(path, echo=echo)
     except OSError as error:
-        raise unwritable(directory.path, error) from error
+        raise unwritable(directory.path, error, new=False) from error
     if not all(hold(h.stream) for h in log.handlers if isinstance(h, logging.FileHandler)):
         console.close_log(log)
-        raise UsageError(
-            "run", directory.path, "is being worked on by another process",
-            "wait for its end, or stop it",
-        )  # fmt: skip
+        raise UsageError("run", directory.path, *IN_USE)
     return log
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's Adam and AdamW, without the import of torch.compile's machinery: 1.2 s of every start.
+"""PyTorch's Adam and AdamW, less the import of torch.compile's machinery: a second of every start.
 
 PyTorch wraps an optimiser's methods so that they are left out of compiled code, where they never
 are here; the wrappers import torch._dynamo when they are first called.

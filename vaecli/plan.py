@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +16,12 @@ from vaecli.errors import UsageError
 from vaecli.identity import flat
 from vaecli.models.vae import VAE
 from vaecli.opening import Job, checkpoints
+from vaecli.rundir import SUMMARY
 from vaecli.training import checkpoint
 from vaecli.training.memory import largest_stack
 from vaecli.training.precision import choose_precision
 from vaecli.training.stackable import agree, number_fields, try_stacking
+from vaecli.untrusted import glance
 
 # What may differ within a stack, besides the strategies' numbers and the whole schedule.
 NUMBERS = {"seed", "trainer.lr", "trainer.weight_decay", "trainer.clip"}
@@ -58,8 +61,28 @@ def plan(entries: list[Entry]) -> list[Group]:
             groups.append(Group(members, reason or "no other run has its structure"))
             continue
         for alike in _alike(members):
-            groups += _stacks(alike)
+            for level in in_lockstep(alike):
+                if len(level) == 1 < len(alike):
+                    groups.append(Group(level, "no other run of its structure has come as far"))
+                else:
+                    groups += _stacks(level)
     return groups
+
+
+def in_lockstep(entries: list[Entry]) -> list[list[Entry]]:
+    """The runs of a stack that was, by where they go on from: a stack moves in lockstep.
+
+    Its checkpoints are written one run after another. If it was killed in between, the runs whose
+    checkpoint was written go one back: in a smaller stack the others would be rounded differently.
+    """
+    places = [_places(entry.job) for entry in entries]
+    begun = {found[0] for entry, found in zip(entries, places, strict=True) if _begun(entry.job)}
+    levels: dict[Place, list[Entry]] = {}
+    for entry, found in zip(entries, places, strict=True):
+        back = len(found) > 1 and found[1] in begun
+        job = replace(entry.job, step_back=back)
+        levels.setdefault(found[back], []).append(entry._replace(job=job))
+    return list(levels.values())
 
 
 def _own_reason(config: Config, data: Data) -> str | None:
@@ -78,7 +101,7 @@ def _own_reason(config: Config, data: Data) -> str | None:
 
 
 def _structure(entry: Entry) -> str:
-    """Everything of the config that is no number a stack can hold, and where the run stands."""
+    """Everything of the config that is no number a stack can hold."""
     plain = flat(entry.config.plain)
     numbers = {f"strategy.{key}" for s in entry.config.strategies for key in number_fields(type(s))}
     kept = {
@@ -87,18 +110,27 @@ def _structure(entry: Entry) -> str:
         if key not in NUMBERS | numbers and not key.startswith("schedule.")
     }
     clipped = entry.config.trainer.clip is not None
-    return json.dumps([kept, clipped, _place(entry.job)], sort_keys=True, default=str)
+    return json.dumps([kept, clipped], sort_keys=True, default=str)
 
 
-def _place(job: Job) -> list[int]:
-    """The updates that a run to be continued has made; a stack goes in lockstep."""
-    for path in checkpoints(job.directory) if job.resume else []:
+Place = tuple[int, int]  # decoder and encoder updates made
+
+
+def _begun(job: Job) -> bool:
+    return job.resume and glance(job.directory / SUMMARY).get("run_state") != "pending"
+
+
+def _places(job: Job) -> list[Place]:
+    """Where a run can go on from: its last checkpoint, the one before, or else its start."""
+    paths = checkpoints(job.directory) if job.resume else []
+    places = []
+    for path in paths:
         try:
             progress = checkpoint.load(path)["progress"]
-            return [progress["step"], progress["encoder_updates"]]
-        except (UsageError, KeyError, TypeError):  # its run goes on from the one before it
+            places.append((int(progress["step"]), int(progress["encoder_updates"])))
+        except (UsageError, KeyError, TypeError, ValueError):  # damaged: the one before it serves
             continue
-    return [0, 0]
+    return places if len(paths) > 1 else [*places, (0, 0)]
 
 
 def _alike(members: list[Entry]) -> list[list[Entry]]:

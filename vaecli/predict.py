@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -194,6 +193,7 @@ def _expected(config: Config, data: Data, found: Spectrum) -> int:
 
 
 def _draw(directory: RunDirectory, prediction: dict) -> None:
+    from vaecli.atomic import whole
     from vaecli.reporting.spectrum_plot import spectrum_plot
 
     drawn = spectrum_plot(
@@ -204,10 +204,8 @@ def _draw(directory: RunDirectory, prediction: dict) -> None:
         betas=BETAS,
         name=f"{prediction['data']}, {prediction['likelihood']}",
     )
-    unfinished = directory.path / ".spectrum.png.unfinished"
-    with unfinished.open("wb") as file:
+    with whole(directory.path / "spectrum.png") as file:
         drawn.canvas.print_png(file)
-    os.replace(unfinished, directory.path / "spectrum.png")
 
 
 if __name__ == "__main__":

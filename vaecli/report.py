@@ -89,9 +89,8 @@ def report_again(
     """
     diagnosis, _, pictures = _diagnosed(vae, data, config, overrides)
     diagnosis["weights"] = weights
-    number = directory.claim_number("diagnosis-{}.json")
+    number = directory.write_next("diagnosis-{}.json", diagnosis)
     title = f"{_title(overrides)} (diagnosis {number})"
-    directory.write_json(f"diagnosis-{number}.json", diagnosis)
     return diagnosis, _page(directory, diagnosis, pictures, title, suffix=f"-{number}")
 
 

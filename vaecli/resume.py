@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from vaecli.errors import UsageError
 from vaecli.untrusted import require_own_files, yaml_text
 
 OPTION = re.compile(r"[\w\s,:*()'\"\[\]-]*")  # the names of options, and sweeps over them
+INSIDE = "sweep.inside"  # see `vaecli.inside`
 RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep
 
 
@@ -44,12 +46,17 @@ def expand(arguments: list[str]) -> tuple[list[str], Resumed | None]:
                 raise UsageError(
                     "resume", directory, "is one run and no sweep", f"leave out {flag}"
                 )
-    quoted = str(directory.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     if sweep:  # a flag, so that Hydra reads "seed=0,1" as a sweep whatever else is wrong
-        flags, ours = ["--multirun", *flags], [f"hydra.sweep.dir='{quoted}'"]
+        flags, ours = ["--multirun", *flags], [f"hydra.sweep.dir={quoted(directory)}"]
     else:
-        ours = ["hydra.mode=RUN", f"hydra.run.dir='{quoted}'"]
+        ours = ["hydra.mode=RUN", f"hydra.run.dir={quoted(directory)}"]
     return [*flags, *saved, *typed, *ours], Resumed(directory, sweep)
+
+
+def quoted(directory: Path) -> str:
+    """A directory as the value of an override: what Hydra and OmegaConf make of it is itself."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(directory.resolve()))
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
 
 
 def to_save(arguments: list[str]) -> list[str]:
@@ -94,5 +101,15 @@ def _is_plain(text: object) -> bool:
     # The value of a group names a file of configs: with a path in it, any file at all.
     if "." not in parsed.key_or_group and not OPTION.fullmatch(text.partition("=")[2]):
         return False
+    if parsed.key_or_group == INSIDE:  # overrides of its own, of each value that is swept
+        values = parsed.sweep_iterator() if parsed.is_sweep_override() else [parsed.value()]
+        return all(_is_plain(o) for value in values for o in _split(value))
     names = (parsed.key_or_group, parsed.package or "")
     return not any(name.replace("/", ".").split(".")[0] == "hydra" for name in names)
+
+
+def _split(inside: object) -> list[str]:
+    try:
+        return [] if inside is None else shlex.split(str(getattr(inside, "text", inside)))
+    except ValueError:
+        return ["-"]

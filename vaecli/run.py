@@ -70,6 +70,7 @@ class Run:
         self.plain = recorded(config, data)  # config.resolved.yaml
         self.directory, self.log, self.before = open_run(job, self.plain, data, echo=bar is None)
         self.code: int | None = None
+        self.ended = ""  # how, and why, if it was not at its end
         self._open = ExitStack()
 
     @contextmanager
@@ -116,7 +117,7 @@ class Run:
     def begin(self) -> None:
         """Build what is trained, from the start or at its last checkpoint, and open its records."""
         config, directory = self.config, self.directory
-        checkpoint = position(directory.path, self.log) if self.job.resume else None
+        checkpoint = position(self.job, self.log) if self.job.resume else None
         self.fit = self._fit(checkpoint)
         start = self.fit.progress.step
         if self.job.resume:  # it may be longer than it was, or diagnosed in another way
@@ -188,10 +189,11 @@ class Run:
     # ------------------------------------------------------------------ what it is made of
 
     def _end(self, state: str, reason: str) -> None:
+        self.ended = f"{state}, {reason}"
         try:
             self.directory.update_summary(run_state=state, reason=reason)
         except (OSError, UsageError) as error:  # what ended the run may keep it from being told
-            self.log.error("%s, %s; not recorded: %s", state, reason, str(error).splitlines()[0])
+            self.log.error("%s; not recorded: %s", self.ended, str(error).splitlines()[0])
 
     def _report_so_far(self) -> None:
         """A page of what is recorded; a run of a stack, one of many that stop at once, draws none.

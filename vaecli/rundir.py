@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -15,6 +16,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+from vaecli import atomic
 from vaecli.errors import UsageError
 from vaecli.untrusted import glance, text_of
 
@@ -34,11 +36,16 @@ class RunDirectory:
 
         Raises UsageError if it holds a run already or cannot be written.
         """
-        made = _missing(path)
+        made = missing(path)
+        claimed = False
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            with open(path / SUMMARY, "x", encoding="utf-8") as file:
+            with _new(path / SUMMARY) as file:
+                claimed = True
                 file.write(_json(summary))
+                file.flush()
+                os.fsync(file.fileno())
+            for directory in (path, *(p.parent for p in made)):
+                atomic.sync(directory)
         except FileExistsError as error:
             taken = (path / SUMMARY).exists()
             raise UsageError(
@@ -48,7 +55,10 @@ class RunDirectory:
                 f"go on with it: vae-train resume={path}" if taken else "choose another one",
             ) from error
         except OSError as error:
-            _remove(made)
+            if claimed:
+                with contextlib.suppress(OSError):
+                    (path / SUMMARY).unlink()
+            remove(made)
             raise unwritable(path, error) from error
         return cls(path)
 
@@ -66,39 +76,32 @@ class RunDirectory:
         """Where last.pt and best.pt are."""
         return self.path / "checkpoints"
 
-    def claim_number(self, pattern: str) -> int:
-        """The smallest number from 2 for which the file `pattern` did not exist; it does now.
+    def write_next(self, pattern: str, content: Any) -> int:
+        """Write the JSON file `pattern` with the smallest number from 2 that is free; returns it.
 
         Raises UsageError if the directory cannot be written.
         """
-        for number in itertools.count(2):
+        try:
+            number = self._claim_next(pattern)
             try:
+                self.write_json(pattern.format(number), content)
+            except BaseException:
+                (self.path / pattern.format(number)).unlink()
+                raise
+        except OSError as error:
+            raise unwritable(self.path, error, new=False) from error
+        return number
+
+    def _claim_next(self, pattern: str) -> int:
+        for number in itertools.count(2):
+            with contextlib.suppress(FileExistsError):
                 (self.path / pattern.format(number)).open("x").close()
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise UsageError(
-                    "run",
-                    self.path,
-                    f"cannot be written ({error.strerror})",
-                    "copy it to where you may write",
-                ) from error
-            return number
+                return number
         raise AssertionError("there is always a next number")
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file atomically; it is on the disk when this returns."""
-        target = self.path / name
-        temporary = target.with_name(target.name + ".tmp")
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            temporary.unlink(missing_ok=True)  # it may be what fills the disk
-            raise
-        os.replace(temporary, target)
+        atomic.write_text(self.path / name, text)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file atomically; NaN and infinity become null."""
@@ -118,9 +121,12 @@ class RunDirectory:
         self.write_json(SUMMARY, {**self.read_json(SUMMARY), **changes})
 
     def append_row(self, row: dict[str, Any]) -> None:
-        """Append a row to metrics.jsonl."""
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        """Append a row to metrics.jsonl, on the disk before the checkpoint that follows it."""
+        path = self.path / "metrics.jsonl"
+        with atomic.named(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(row)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl; a last line that was cut off is left out."""
@@ -170,7 +176,7 @@ def never_began(directory: Path) -> bool:
     if not (directory / SUMMARY).exists() or glance(directory / SUMMARY).get("run_state") == "done":
         return False
     before = {SUMMARY, LOG, "overrides.yaml", "config.yaml"}
-    unfinished = {f"{name}.tmp" for name in (*before, RESOLVED)}
+    unfinished = {name + atomic.UNFINISHED for name in (*before, RESOLVED)}
     return {path.name for path in directory.iterdir()} <= before | unfinished
 
 
@@ -201,25 +207,45 @@ def remove_empty(path: Path, *, keep: set[Path]) -> None:
             return
 
 
-def check_writable(path: Path) -> None:
-    """Raise UsageError, leaving nothing behind, if a run directory cannot be made at `path`."""
-    made = _missing(path)
+def check_writable(path: Path, *, new: bool = True) -> None:
+    """Raise UsageError, leaving nothing behind, if a run directory cannot be made at `path`.
+
+    new: False where one is written into that is there already.
+    """
+    made = missing(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, new=new) from error
     finally:
-        _remove(made)
+        remove(made)
 
 
-def _missing(path: Path) -> list[Path]:
+def _new(path: Path) -> IO[str]:
+    """A file that did not exist, open, in a directory that need not exist.
+
+    Another process's `check_writable` may remove the directory while it is empty.
+    """
+    for left in reversed(range(10)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open(path, "x", encoding="utf-8")
+        except FileNotFoundError:
+            if not left:
+                raise
+    raise AssertionError("the last of them has raised")
+
+
+def missing(path: Path) -> list[Path]:
+    """`path` and the directories above it that are not there, the lowest first."""
     return [p for p in (path, *path.parents) if not p.exists()]
 
 
-def _remove(directories: Iterable[Path]) -> None:
+def remove(directories: Iterable[Path]) -> None:
+    """Remove directories, the lowest first, until one is not empty."""
     for directory in directories:
         try:
             directory.rmdir()
@@ -227,8 +253,11 @@ def _remove(directories: Iterable[Path]) -> None:
             return
 
 
-def unwritable(path: Path, error: OSError) -> UsageError:
-    """The refusal of a directory in which nothing can be written."""
+def unwritable(path: Path, error: OSError, *, new: bool = True) -> UsageError:
+    """The refusal of a directory in which nothing can be written; see `check_writable`."""
+    if not new:
+        remedy = "make room, or copy it to where you may write"
+        return UsageError("run", path, f"cannot be written ({error.strerror})", remedy)
     return UsageError(
         "hydra.run.dir",
         path,

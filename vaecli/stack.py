@@ -12,7 +12,7 @@ import torch
 
 from vaecli.errors import UsageError
 from vaecli.opening import in_use
-from vaecli.plan import Entry
+from vaecli.plan import Entry, in_lockstep
 from vaecli.reporting.console import StackBar, say, start_lines
 from vaecli.run import DONE, FAILED, Run, run
 from vaecli.rundir import RunDirectory
@@ -62,10 +62,11 @@ def run_stack(entries: list[Entry], stop: StopRequests) -> Codes:
     free_memory()
     if again:
         say(f"The stack of {len(again)} runs failed and is cut in two ({broken})")
-        middle = -(-len(again) // 2)
-        for half in (again[:middle], again[middle:]):
-            if half:
-                codes |= run_stack(half, stop)
+        for level in in_lockstep(again):
+            middle = -(-len(level) // 2)
+            for half in (level[:middle], level[middle:]):
+                if half:
+                    codes |= run_stack(half, stop)
     return codes
 
 
@@ -125,8 +126,7 @@ def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
         with member.guard():
             raise error
         bar.left()
-        state = member.summary()
-        say(f"{member.directory.path.name}: {state['run_state']}, {state['reason']}")
+        say(f"{member.directory.path.name}: {member.ended}")
 
     for line in start_lines(
         {k: v for k, v in by_fit[fits[0]].facts().items() if k in SHARED_FACTS}
@@ -159,15 +159,14 @@ def _report(members: list[Run], stop: StopRequests) -> None:
         with member.guard():
             stop.raise_if_received()
             member.report()
-        figures = member.summary()
+        outcome = member.ended
         if member.code == DONE:
+            figures = member.summary()
             outcome = (
                 f"{figures['status']}, {figures['active_dimensions']} of "
                 f"{figures['total_dimensions']} active, ELBO {figures['elbo']:.2f}, "
                 f"rate {figures['rate']:.2f}"
             )
-        else:
-            outcome = f"{figures['run_state']}, {figures['reason']}"
         say(f"{member.directory.path.name}: {outcome}")
 
 

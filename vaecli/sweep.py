@@ -27,6 +27,7 @@ from vaecli.identity import config_hash
 from vaecli.opening import Job, claim_pending
 from vaecli.plan import Entry, Group, plan
 from vaecli.reporting.console import say
+from vaecli.reporting.tensorboard import hush_writers
 from vaecli.resume import Resumed
 from vaecli.run import DONE, FAILED, run
 from vaecli.rundir import SUMMARY, RunDirectory, check_writable, never_began
@@ -43,6 +44,7 @@ def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> in
     Raises UsageError before anything runs if one of them is wrong.
     """
     prepare_process()
+    hush_writers()
     sweep = jobs[0].sweep
     if sweep is None:
         return _run_single(dataclasses.replace(jobs[0], resume=resumed is not None))
@@ -57,14 +59,16 @@ def _run_sweep(made: _Sweep, jobs: list[Job]) -> int:
     answers: dict[str, dict] = {}
     if any(job.config.sweep.bisect for job in jobs):
         answers = search(searches(jobs), made.run)
-        RunDirectory(made.directory).write_json("critical_beta.json", answers)
     else:
         made.run(jobs)
-    _compare(made.directory, sorted(made.directories, key=number), " ".join(made.typed))
+    title = " ".join(made.typed)
+    compared = _compare(made.directory, sorted(made.directories, key=number), title)
     for name, answer in answers.items():
         say(sentence(name, answer))
+    if answers:
+        RunDirectory(made.directory).write_json("critical_beta.json", answers)
     unanswered = any(answer["reason"] for answer in answers.values())
-    return made.code or (FAILED if unanswered else DONE)
+    return made.code or (DONE if compared and not unanswered else FAILED)
 
 
 class _Sweep:
@@ -106,9 +110,12 @@ class _Sweep:
             say(f"{done} of {len(jobs)} runs are done already and are left as they are")
         with StopRequests() as stop:
             codes = _run_groups(plan(entries), len(entries), stop)
-        for job, config, data in entries:
-            if job.directory not in codes:
-                claim_pending(job, config, data)
+        for entry in entries:
+            if entry.job.directory not in codes:
+                try:
+                    claim_pending(*entry)
+                except (UsageError, OSError) as error:  # nobody has to know of it but the user
+                    say(f"{entry.job.directory.name}: {error}")
         self.stopped = stop.exit_code
         self.codes |= codes
         self.directories |= set(where.values())
@@ -147,6 +154,7 @@ def run_now(job: Job) -> float | None:
     Raises UsageError if the job is wrong, or its directory holds another run.
     """
     prepare_process()
+    hush_writers()
     begun = config_in(job.directory)
     if match([job.config.plain], {} if begun is None else {job.directory: begun}) == [None]:
         begun = None
@@ -162,9 +170,9 @@ def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
     if not runs:
         say("No run has left anything to compare")
         return FAILED
-    _compare(sweep, runs, title)
+    compared = _compare(sweep, runs, title)
     states = [glance(directory / SUMMARY).get("run_state") for directory in runs]
-    return DONE if all(state == "done" for state in states) else FAILED
+    return DONE if compared and all(state == "done" for state in states) else FAILED
 
 
 # ---------------------------------------------------------------------- before anything runs
@@ -190,7 +198,8 @@ def _is_done(directory: Path, begun: Plain | None, config: Config, loaded: dict)
         return True
     examples = len(_load(config, loaded).train.x)
     steps = config.trainer.total_steps(examples // config.trainer.batch_size)
-    return summary.get("decoder_updates", 0) >= steps
+    made = summary.get("decoder_updates")
+    return type(made) is int and made >= steps
 
 
 def _require_free(directory: Path, sweep: Path | None = None) -> None:
@@ -247,13 +256,18 @@ def _run_groups(groups: list[Group], total: int, stop: StopRequests) -> dict[Pat
     return codes
 
 
-def _compare(sweep: Path, directories: list[Path], title: str) -> None:
+def _compare(sweep: Path, directories: list[Path], title: str) -> bool:
+    """Print the comparison and write it; False if it could not be written."""
     from vaecli.reporting.comparison.page import write_comparison
     from vaecli.reporting.comparison.settings import collect
     from vaecli.reporting.comparison.tables import comparison_table
 
     comparison = collect(directories)
-    page = write_comparison(comparison, sweep, title)
     say(f"\n{comparison_table(comparison)}\n")
-    say(f"Comparison   {page}")
     say(f"TensorBoard  {shlex.join(['tensorboard', '--logdir', str(sweep)])}")
+    try:
+        say(f"Comparison   {write_comparison(comparison, sweep, title)}")
+    except UsageError as refused:
+        say(f"No comparison: {refused}")
+        return False
+    return True

@@ -26,9 +26,10 @@ def options(group, without=()):
 
 
 # In range, at its edges, beyond it, and no number at all.
-WHOLE = st.sampled_from([-1, 0, 1, 2, 3, 7, 24, "null", "1.5", "x", "true"])
+VAST = [10**12, 10**23, 1e15, 1e-15, 1e300, 1e-300]
+WHOLE = st.sampled_from([-1, 0, 1, 2, 3, 7, 24, "null", "1.5", "x", "true", *VAST[:2]])
 REAL = st.one_of(
-    st.sampled_from([-1, 0, 1, 0.5, 1e-9, 1e9, "nan", "inf", "null", "x", "[1]"]),
+    st.sampled_from([-1, 0, 1, 0.5, 1e-9, 1e9, "nan", "inf", "null", "x", "[1]", *VAST[2:]]),
     st.floats(0, 3, allow_nan=False, allow_subnormal=False).map(lambda x: round(x, 3)),
 )
 NUMBERS = {
@@ -108,3 +109,29 @@ def test_a_composition_trains_and_is_diagnosed_or_is_refused(overrides):
 @given(compositions())
 def test_six_hundred_compositions_train_and_are_diagnosed_or_are_refused(overrides):
     check(overrides)
+
+
+OPTIONS = {  # of the keys that only some options have
+    "decoder.receptive_field": "model=pixelcnn", "likelihood.sigma": "likelihood=gaussian",
+    "schedule.start": "schedule=linear", "schedule.warmup": "schedule=linear",
+    "schedule.warmup_steps": "schedule=linear", "schedule.warmup_epochs": "schedule=linear",
+    "schedule.cycles": "schedule=cyclical", "schedule.ratio": "schedule=cyclical",
+    "strategy.free_nats": "strategy=free_bits", "strategy.delta": "strategy=delta_vae",
+    "strategy.delta_per_dim": "strategy=delta_vae",
+    "strategy.encoder_steps": "strategy=encoder_steps",
+    "strategy.encoder_lr_factor": "strategy=encoder_steps",
+    "strategy.aggressive_max_updates": "strategy=aggressive",
+    "strategy.aggressive_window": "strategy=aggressive",
+}  # fmt: skip
+MORE = ["diagnosis.refine_steps", "diagnosis.baseline_steps", "diagnosis.ablation",
+        "diagnosis.autoregressive_examples", "trainer.max_steps"]  # fmt: skip
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("key", [*NUMBERS, *MORE])
+def test_no_number_is_too_large_or_too_small_to_be_answered(key):
+    chosen = [OPTIONS[key]] if key in OPTIONS else []
+    if key == "likelihood.sigma":
+        chosen.append("data.binarise=none")
+    for value in VAST:
+        check([*chosen, f"{key}={value}"])

@@ -76,6 +76,9 @@ def _hostile_value(path, rng):
     while isinstance(place, dict | list) and place:
         key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
         keys.append(key)
+        if isinstance(place, dict) and not text and rng.random() < 0.05:
+            place[rng.choice([True, 1, None, 0.5])] = place.pop(key)
+            return f"{keys}: no word"
         if not isinstance(place[key], dict | list) or rng.random() < 0.2:
             place[key] = value = rng.choice(HOSTILE)
             break

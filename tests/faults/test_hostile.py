@@ -1,6 +1,9 @@
 """A run directory made to do harm: links, pipes, bombs. Each is refused before it does any."""
 
+import json
 import os
+import re
+import shutil
 import zipfile
 from collections import OrderedDict
 
@@ -12,6 +15,7 @@ from vaecli import load_run
 from vaecli.compare import _main as compare
 from vaecli.diagnose import _main as diagnose
 from vaecli.errors import UsageError
+from vaecli.train import _main as train_main
 from vaecli.training import checkpoint
 
 LINKED = ("train.log", "summary.json.tmp", "checkpoints/last.pt", "tensorboard", "plots")
@@ -120,7 +124,7 @@ def test_lists_that_repeat_each_other_take_no_time(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value", "told"),
-    [("model.latent_dim", 10**9, "GiB"), ("model.encoder_width", 10**10, "GiB"),
+    [("model.latent_dim", 10**9, "10,000"), ("model.encoder_width", 10**10, "GiB"),
      ("model.encoder_width", 10**15, "GiB"), ("model.encoder_depth", 10**9, "at most 1000"),
      ("decoder.width", 10**9, "GiB"), ("decoder.depth", 10**9, "at most 1000")],
 )  # fmt: skip
@@ -200,7 +204,11 @@ def test_no_config_of_the_runs_own_is_composed(run, train, tmp_path, file):
     own = yaml.safe_dump({"hydra": {"callbacks": {"own": target}}})
     (run / "own.yaml").write_text("# @package _global_\n" + own)
     up = "../" * 30 + str(run / "own")
-    for override in (f"trainer={up}", f"+trainer@seed={up}", f"experiment=[{up}]", f"data='{up}'"):
+    for override in (
+        f"trainer={up}", f"+trainer@seed={up}", f"experiment=[{up}]", f"data='{up}'",
+        f"sweep.inside='experiment=[{up}] seed=1'", f"sweep.inside='seed=1','data={up}'",
+        f"sweep.inside=choice('model={up}')", "sweep.inside='hydra.callbacks=1'",
+    ):  # fmt: skip
         (run / file).write_text(yaml.safe_dump([override]))
         ran = train("resume=run", "trainer.max_steps=3")
         assert ran.code == 2
@@ -248,3 +256,46 @@ def test_what_a_file_writes_to_the_terminal_is_no_command_to_it(run, capsys):
     path.write_text(yaml.safe_dump(plain))
     assert diagnose([str(run)]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_command_that_is_proposed_is_no_command_to_the_terminal(run, capsys):
+    overrides = yaml.safe_load((run / "overrides.yaml").read_text())
+    (run / "overrides.yaml").write_text(yaml.safe_dump([*overrides, "data.seed='\x1b]0;t\x07'"]))
+    assert diagnose([str(run), "diagnosis.tsne_points=0"]) == 0
+    told = capsys.readouterr().out
+    assert "?]0;t?" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize("line", ["true: 1", "1: 2", "null: {2: 3}", "2026-01-01: x"])
+@pytest.mark.parametrize("file", ["config.yaml", "config.resolved.yaml"])
+def test_a_key_that_is_no_word_is_refused(run, train, tmp_path, capsys, file, line):
+    sweep = tmp_path / "sweep"
+    for place in (run, sweep / "0_seed=0"):
+        if place != run:
+            shutil.copytree(tmp_path / "whole", place)
+        else:
+            shutil.copytree(run, tmp_path / "whole")
+        with open(place / file, "a", encoding="utf-8") as config:
+            config.write(f"{line}\n")
+    (sweep / "sweep.yaml").write_text("- seed=0,1\n- trainer.max_steps=2\n")
+    ends = [train("resume=run", "trainer.max_steps=3")[:3]]
+    for door, arguments in ((diagnose, [run]), (compare, [tmp_path]), (train_main, [sweep])):
+        typed = [f"resume={a}" if door is train_main else str(a) for a in arguments]
+        ends.append((door(typed), *capsys.readouterr()))
+    for code, out, err in ends:
+        assert code in (0, 1, 2)
+        assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("updates", ['"x"', "null", "[1]", "{}", "1e400", "true"])
+def test_a_number_of_updates_that_is_none_is_no_finished_run(train, tmp_path, smoke, updates):
+    made = train("-m", *smoke, "seed=0,1", "hydra.sweep.dir=sweep", directory=None)
+    assert made.code == 0
+    path = tmp_path / "sweep" / "0_seed=0" / "summary.json"
+    text = re.sub(r'"decoder_updates": \d+', f'"decoder_updates": {updates}', path.read_text())
+    path.write_text(text)
+    again = train("resume=sweep", "trainer.max_steps=3")
+    assert again.code == 0
+    assert "Traceback" not in again.out + again.err
+    assert json.loads(path.read_text())["decoder_updates"] == 3

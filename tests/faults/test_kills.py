@@ -17,6 +17,8 @@ SCENARIOS = {
     "encoder steps": ("strategy=encoder_steps", "trainer.lr_schedule=cosine", "schedule=cyclical",
                       "trainer.checkpoint_every=1.7", "trainer.evaluate_every=0.4"),
     "stack": ("-m", "schedule.beta=0.5,4", "seed=0,1", "strategy=encoder_steps"),
+    # Convolutions are rounded by the size of the stack.
+    "stack of cnn": ("-m", "model=cnn", "seed=0,1,2", "trainer.epochs=4"),
     "sweep": ("-m", "strategy=none,committed_rate", "seed=0,1", "sweep.stack=off",
               "trainer.epochs=3"),
 }  # fmt: skip
@@ -89,9 +91,41 @@ def test_a_killed_run_ends_as_if_nothing_had_been(name, tmp_path, undisturbed):
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("number", range(1, 17))
+@pytest.mark.parametrize("number", range(1, 15))
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SCENARIOS]
 )
 def test_every_kill_of_many_ends_as_if_nothing_had_been(name, number, tmp_path, undisturbed):
     kill_and_compare(name, number, tmp_path / "run", undisturbed)
+
+
+class Killed(BaseException):
+    """Nothing catches it."""
+
+
+@pytest.mark.parametrize("saved", [1, 5])
+def test_a_stack_killed_between_its_members_checkpoints_goes_on_as_one(
+    train, monkeypatch, tmp_path, saved
+):
+    """Run by run they are written; a convolution is rounded by the size of the stack."""
+    asked = ("-m", *SHORT, "model=cnn", "seed=0,1,2", "trainer.epochs=3")
+    assert train(*asked, "hydra.sweep.dir=whole", directory=None).code == 0
+    from vaecli.training.fit import Fit
+
+    save, written = Fit.save, []
+
+    def killed(self, name):
+        save(self, name)
+        written.extend([name] * (name == "last"))
+        if len(written) == saved:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "save", killed)
+        with pytest.raises(Killed):
+            train(*asked, "hydra.sweep.dir=sweep", directory=None)
+    again = train("resume=sweep")
+    assert again.code == 0
+    assert "runs 1 to 3 of 3, trained together" in again.out
+    for run in runs(tmp_path / "whole"):
+        assert ending(tmp_path / "sweep" / run.name) == ending(run)

@@ -1,5 +1,6 @@
 """Asked to stop, a run ends its step and leaves a checkpoint and a page; cut off, what it had."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, 
     """An update that outlasts the grace between SIGTERM and SIGKILL: no time for a checkpoint."""
     whole = train(*SHORT, directory="whole")
     run, killed = tmp_path / "run", str(Path(__file__).with_name("killed.py"))
-    command = [sys.executable, killed, "--terminated", "0.5", "40", str(run), *SHORT,
+    command = [sys.executable, killed, "--terminated", "0.5", "120", str(run), *SHORT,
                f"hydra.run.dir={run}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -115,7 +116,7 @@ def test_a_signal_before_the_first_decoder_update_costs_nothing(train, monkeypat
 def test_a_second_sigint_in_the_middle_of_a_checkpoint_is_no_failure(train, monkeypatch):
     """The first leads straight to it, and who is impatient presses again."""
     whole = train(*SHORT, directory="whole")
-    original = checkpoint.os.fsync
+    original = os.fsync
 
     def fsync(file):
         if saving:
@@ -132,7 +133,7 @@ def test_a_second_sigint_in_the_middle_of_a_checkpoint_is_no_failure(train, monk
         patched.setattr(
             Fit, "save_last", lambda self: (saving.extend([1] * (self.step == 6)), save_last(self))
         )
-        patched.setattr(checkpoint.os, "fsync", fsync)
+        patched.setattr(os, "fsync", fsync)
         ran = train(*SHORT)
     assert ran.code == 130
     assert "Traceback" not in ran.out

@@ -394,11 +394,19 @@ def test_columns_that_are_empty_or_always_the_same_are_not_on_the_console(sweep)
     assert not {"NLL", "of", "enc", "dec", "collapsed"} & set(head)
 
 
-def test_a_reason_cannot_steer_the_terminal(sweep):
-    made = sweep(state="failed", reason="\x1b[2Jgone\x07 \u202etxt")
-    table = comparison_table(collect(made))
-    assert "[2Jgone" in table
-    assert all(c.isprintable() for c in table.replace("\n", ""))
+def test_a_reason_or_a_value_cannot_steer_the_terminal(sweep):
+    sweep("schedule.beta=1")
+    value = r'"data.path=\x1b]0;title\x07"'  # as yaml writes it
+    made = sweep(value, state="failed", reason="\x1b[2Jgone\x07 \u202etxt")
+    compared = collect(made)
+    for words in (
+        comparison_table(compared),
+        comparison_csv(compared),
+        comparison_markdown(compared, "\x1b[2J"),
+        comparison_latex(compared),
+    ):
+        assert "2Jgone" in words
+        assert all(c.isprintable() for c in words.replace("\n", ""))
 
 
 HOSTILE = "<script>alert(1)</script> | a_b *x* `y` & \"q\" 's' $5 100% #1 ~ ^ \\ {z} [l](http://e)"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ def test_rows_read_ahead_are_those_of_the_batches(two):
     later.load_state_dict(memory.state_dict())  # what it had read ahead is of another place
     for which in ("next", "held", "random", "next"):
         assert torch.equal(memory.rows(which), later.rows(which)), which
+
+
+@pytest.mark.parametrize("which", ["next", "random", "held"])
+def test_indices_lie_where_the_rows_do(two, which):
+    rows = two[0].train.x.to("meta")  # stands for a GPU
+    batches = Batches(replace(two[0], train=Split(rows)), 16, seed=0)
+    batches.rows("next")
+    assert batches.rows(which).shape == (16, 1, 4, 4)
+    assert batches.index(which).device == rows.device
 
 
 SMALL = """

@@ -55,6 +55,16 @@ def test_a_compiled_stack_makes_the_losses_of_an_eager_one_and_one_graph(tmp_pat
             assert stacked["loss"] == pytest.approx(single["loss"], rel=2e-5)
 
 
+def test_there_is_no_end_to_how_many_runs_of_a_process_are_compiled(monkeypatch):
+    """torch.compile keeps at most 8 graphs of one function, and a run may have three."""
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
+    for size in range(1, 13):
+        layer = torch.nn.Linear(size, 2 * size)
+        forward = compiling.compiled(layer, torch.device("cpu"))
+        assert forward(torch.ones(3, size)).shape == (3, 2 * size)
+
+
 @pytest.mark.parametrize(
     ("setting", "device", "steps", "answer"),
     [("auto", "cpu", 10**9, False), ("auto", "cuda", 10**6, True), ("auto", "cuda", 1000, False),

@@ -1,8 +1,10 @@
 """The loop against a loop written out by hand."""
 
+from copy import deepcopy
+
 import pytest
 import torch
-from stacks import Rows
+from stacks import Rows, fits
 
 from vaecli.build import build
 from vaecli.config import read
@@ -12,6 +14,7 @@ from vaecli.training.batches import Batches
 from vaecli.training.fit import Fit
 from vaecli.training.precision import Precision
 from vaecli.training.signals import StopRequests
+from vaecli.training.stacked import Stack
 
 
 @pytest.fixture
@@ -135,3 +138,64 @@ def test_the_output_bias_starts_at_the_best_decoder_without_a_code(config):
     p = data.train.x.float().mean(0) / 255
     inside = (p > 0.01) & (p < 0.99)
     torch.testing.assert_close(vae.output_bias[inside].sigmoid(), p[inside], atol=1e-4, rtol=0)
+
+
+def test_moments_are_laid_out_as_the_weights_are(config, tmp_path):
+    """A GPU's checkpoint holds them channels-last, and Adam's kernel does not compare strides."""
+    c = config("model=cnn", "data.limit=300", "trainer.max_steps=4")
+    data = c.data.load()
+    first, again = (fit(c, data, tmp_path) for _ in range(2))
+    first.observer = Rows()
+    first.meter.start()
+    for _ in range(2):
+        first.update()
+    first.read_window()
+    state = deepcopy(first.state_dict())
+    for moments in state["optimizer"]["state"].values():
+        for key in ("exp_avg", "exp_avg_sq"):
+            if moments[key].dim() == 4:
+                moments[key] = moments[key].to(memory_format=torch.channels_last)
+    again.load_state_dict(state)
+    first.update()
+    again.update()
+    for ours, theirs in zip(
+        again.objective.parameters(), first.objective.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+        assert again.optimizer.state[ours]["exp_avg"].stride() == ours.stride()
+
+
+@pytest.mark.parametrize("strategy", ["none", "free_bits", "delta_vae", "encoder_steps"])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_an_update_looks_at_no_value_on_the_device(tmp_path, monkeypatch, strategy, stacked):
+    """On a GPU the host would wait. Counters of updates lie on the host, and may be read."""
+    common = ["data.limit=300", "trainer.clip=1", f"strategy={strategy}", "schedule=linear"]
+    members = fits(common, [["seed=0"], ["seed=1"]], tmp_path, "fit")
+    trained = Stack(members, lambda fit, error: pytest.fail(str(error))) if stacked else members[0]
+    members[0].meter.start()
+    trained.update()
+    of_host = {id(value) for member in members for value in member.state.values()}
+
+    def never(name, original):
+        def look(self, *arguments, **more):
+            assert id(self) in of_host or strategy == "encoder_steps", name
+            return original(self, *arguments, **more)
+
+        return look
+
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__"):
+        monkeypatch.setattr(torch.Tensor, name, never(name, getattr(torch.Tensor, name)))
+    for _ in range(10):
+        trained.update()
+
+
+def test_the_device_is_looked_at_once_in_fifty_updates(tmp_path, monkeypatch):
+    """However short an epoch is, as long as nothing is due at its end."""
+    rare = ["trainer.evaluate_every=60", "trainer.checkpoint_every=60", "trainer.epochs=60"]
+    (one,) = fits(["data.limit=300", *rare], [[]], tmp_path, "fit")
+    assert one.per_epoch == 2
+    looks = []
+    read_window = one.meter.read
+    monkeypatch.setattr(one.meter, "read", lambda step: looks.append(step) or read_window(step))
+    one.run(StopRequests(), one.observer)
+    assert looks == [50, 100, 120]

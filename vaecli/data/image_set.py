@@ -12,7 +12,10 @@ from torch import Tensor
 from vaecli.data.base import Data, DataSet, Kind, Split
 from vaecli.data.images import Binarise, draw, kind_of, resize, threshold
 from vaecli.data.splits import plan_splits
+from vaecli.environment import free_bytes
 from vaecli.errors import require
+
+MOST_PIXELS = 1024  # a side: a batch of 128 such images takes 1.6 GB as floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,10 @@ class ImageSet(DataSet):
                 f"must be at least {least}",
                 f"try data.{key}={example}",
             )
+        require(
+            self.image_size is None or self.image_size <= MOST_PIXELS, "data.image_size",
+            self.image_size, f"must be at most {MOST_PIXELS:,}", "try data.image_size=64",
+        )  # fmt: skip
 
     def require_binarisable(self, channels: int, *, real: bool = False) -> None:
         """Raise UsageError if images of so many channels, or real numbers, are to be binarised."""
@@ -116,7 +123,15 @@ class SmallImageSet(ImageSet):
         return self.assemble(train, val, test)
 
     def _resized(self, x: Tensor) -> Tensor:
-        return x.contiguous() if self.image_size is None else resize(x, self.image_size)
+        if self.image_size is None:
+            return x.contiguous()
+        need, free = x.shape[0] * x.shape[1] * self.image_size**2, free_bytes(x.device)
+        require(
+            free is None or need <= free, "data.image_size", self.image_size,
+            f"{len(x):,} images of that size need {need / 2**30:.3g} GiB, and there are "
+            f"{(free or 0) / 2**30:.3g}", "make them smaller, or use fewer: data.limit",
+        )  # fmt: skip
+        return resize(x, self.image_size)
 
 
 def require_fraction(key: str, value: float) -> None:

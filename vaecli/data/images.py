@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from vaecli.data.base import Kind
 from vaecli.data.splits import generator
 
-CHUNK = 4096  # images turned into floats at a time: 150 MB for 3 x 56 x 56
+CHUNK = 4096  # images turned into floats at a time
+CHUNK_PIXELS = 2**25  # or so many pixels, if they are fewer images
 
 
 class Binarise(Enum):
@@ -32,6 +34,11 @@ def kind_of(channels: int, binarise: Binarise) -> Kind:
     return Kind.GREY if channels == 1 else Kind.COLOUR
 
 
+def chunk(pixels: int, most: int = CHUNK) -> int:
+    """How many images of so many pixels are turned into floats at a time."""
+    return max(1, min(most, CHUNK_PIXELS // pixels))
+
+
 def resize(x: Tensor, size: int) -> Tensor:
     """The central square of uint8 images x (N, C, H, W) at (N, C, size, size), as uint8.
 
@@ -44,13 +51,14 @@ def resize(x: Tensor, size: int) -> Tensor:
     if side == size:
         return x.contiguous()
     out = torch.empty((*x.shape[:2], size, size), dtype=torch.uint8)
-    for start in range(0, len(x), CHUNK):
-        grey = x[start : start + CHUNK].float()
+    step = chunk(x.shape[1] * max(side, size) ** 2)
+    for start in range(0, len(x), step):
+        grey = x[start : start + step].float()
         if side % size == 0:
             grey = F.avg_pool2d(grey, side // size)
         else:
             grey = F.interpolate(grey, size=(size, size), mode="bilinear", antialias=True)
-        out[start : start + CHUNK] = grey.round_().clamp_(0, 255)
+        out[start : start + step] = grey.round_().clamp_(0, 255)
     return out
 
 
@@ -63,7 +71,8 @@ def draw(x: Tensor, seed: int, part: str) -> Tensor:
     """Bernoulli draws of the uint8 grey levels x, as 0 and 255; they follow `seed` and `part`."""
     source = generator(seed, f"binarise {part}")
     out = torch.empty_like(x)
-    for start in range(0, len(x), CHUNK):
-        grey = x[start : start + CHUNK].float().div_(255)
-        out[start : start + CHUNK] = torch.bernoulli(grey, generator=source).mul_(255)
+    step = chunk(math.prod(x.shape[1:]))
+    for start in range(0, len(x), step):
+        grey = x[start : start + step].float().div_(255)
+        out[start : start + step] = torch.bernoulli(grey, generator=source).mul_(255)
     return out

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaecli.atomic import whole
 from vaecli.errors import UsageError
 
 Block = tuple[np.ndarray, np.ndarray]  # positions (B,) in the result, rows (B, ...) that go there
@@ -70,21 +71,16 @@ def gather(
 def _write(blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
     # Written with seek and write: pages of a writable map would stay in memory until synced.
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     row_bytes = math.prod(shape[1:]) * dtype.itemsize
     header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    try:
-        with temporary.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            for positions, rows in blocks:
-                rows = np.ascontiguousarray(rows, dtype)
-                for position, row in zip(positions.tolist(), rows, strict=True):
-                    file.seek(start + position * row_bytes)
-                    file.write(row.data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path, mark=f".{os.getpid()}") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        for positions, rows in blocks:
+            rows = np.ascontiguousarray(rows, dtype)
+            for position, row in zip(positions.tolist(), rows, strict=True):
+                file.seek(start + position * row_bytes)
+                file.write(row.data)
 
 
 def _open(path: Path) -> Tensor:

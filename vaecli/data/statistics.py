@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from vaecli.data.base import Data
+from vaecli.data.images import chunk
 
-CHUNK = 2000  # images converted to float at once
+CHUNK = 2000  # images converted to float at once, or fewer if they are large
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +25,7 @@ def pixel_statistics(data: Data) -> tuple[Tensor, Tensor]:
     n = len(data.train.x)
     total = torch.zeros(data.shape, dtype=torch.float64)
     squares = torch.zeros(data.shape, dtype=torch.float64)
-    for index in torch.arange(n).split(CHUNK):
+    for index in torch.arange(n).split(chunk(total.numel(), CHUNK)):
         x = data.batch(data.train, index).cpu().double()
         total += x.sum(0)
         squares += x.square().sum(0)

@@ -35,7 +35,7 @@ def importance_weighted(
     one = examples(data, encoded.split, torch.arange(1))
     rows_at_once = max(1, budget // bytes_per_code(vae, one, encoded.mu[:1, None].to(one.device)))
     dims = encoded.mu.shape[1]
-    together = min(BATCH, max(1, budget // (32 * samples * dims)))  # four float64 tensors of z
+    together = min(BATCH, rows_at_once, max(1, budget // (32 * samples * dims)))  # 4 x float64 z
     for index in torch.arange(len(encoded.mu)).split(together):
         x = examples(data, encoded.split, index)
         mu, logvar = encoded.mu[index], encoded.logvar[index]  # on the host, as all of `encoded`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,21 +58,25 @@ class DiagnosisConfig:
             "must be at least 10",
             "null uses the whole split",
         )
-        for key, least, example in (
-            ("aggregate", 2, "10000"),
-            ("importance_samples", 0, "100, or 0 to leave the likelihood out"),
-            ("ablation", 0, "1000, or 0 to leave it out"),
-            ("refine_steps", 0, "50, or 0 to leave it out"),
-            ("baseline_steps", 0, "200, or 0 to leave it out"),
-            ("autoregressive_examples", 10, "200"),
+        # Above them a diagnosis has no end in sight; a run's settings may come from someone else.
+        for key, least, most, example in (
+            ("aggregate", 2, math.inf, "10000"),
+            ("importance_samples", 0, 100_000, "100, or 0 to leave the likelihood out"),
+            ("ablation", 0, math.inf, "1000, or 0 to leave it out"),
+            ("refine_steps", 0, 10_000, "50, or 0 to leave it out"),
+            ("baseline_steps", 0, 100_000, "200, or 0 to leave it out"),
+            ("autoregressive_examples", 10, math.inf, "200"),
         ):
             value = getattr(self, key)
             rule = f"must be at least {least}"
-            require(value >= least, f"diagnosis.{key}", value, rule, f"the default is {example}")
+            if most < math.inf:
+                rule = f"must be from {least} to {most:,}"
+            within = least <= value <= most
+            require(within, f"diagnosis.{key}", value, rule, f"the default is {example}")
         require(
-            self.tsne_points == 0 or self.tsne_points >= 50,
+            self.tsne_points == 0 or 50 <= self.tsne_points <= 20_000,
             "diagnosis.tsne_points",
             self.tsne_points,
-            "must be 0 (no t-SNE) or at least 50",
+            "must be 0 (no t-SNE), or from 50 to 20,000",
             "the default is 1000",
         )

@@ -12,6 +12,8 @@ from torch import nn
 
 from vaecli.errors import require
 
+MOST_LATENTS = 10_000  # the diagnosis decomposes their covariance: 0.8 GB
+
 
 @dataclass(frozen=True)
 class Capacity:
@@ -35,10 +37,10 @@ class Family(ABC):
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
         require(
-            self.latent_dim >= 1,
+            1 <= self.latent_dim <= MOST_LATENTS,
             "model.latent_dim",
             self.latent_dim,
-            "must be at least 1",
+            f"must be from 1 to {MOST_LATENTS:,}",
             "try model.latent_dim=20",
         )
 

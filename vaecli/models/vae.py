@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.models.likelihoods.base import Likelihood
-from vaecli.models.posterior import Posterior, StandardNormal, gaussian_log_prob
+from vaecli.models.posterior import Posterior, StandardNormal
 
 
 class Terms(NamedTuple):
     """Everything an objective may need of one batch, not yet reduced."""
 
     log_px: Tensor  # (K, B) log p(x|z), summed over pixels
-    log_ratio: Tensor  # (K, B) log p(z) - log q(z|x)
     kl_per_dim: Tensor  # (B, Z) closed form
     mu: Tensor  # (B, Z)
     logvar: Tensor  # (B, Z)
@@ -83,10 +82,8 @@ class VAE(nn.Module):
         mu, logvar = self.encode(x)
         z = mu + torch.exp(0.5 * logvar) * noise["z"]  # (K, B, Z)
         with torch.autocast(x.device.type, enabled=False):
-            log_q = gaussian_log_prob(noise["z"], logvar)  # (K, B)
-            log_ratio = self.prior.log_prob(z) - log_q
             kl_per_dim = self.prior.kl_per_dim(mu, logvar)
-        return Terms(self.log_px(x, z), log_ratio, kl_per_dim, mu, logvar, z)
+        return Terms(self.log_px(x, z), kl_per_dim, mu, logvar, z)
 
     # ------------------------------------------------------------------ pictures
 

@@ -34,6 +34,8 @@ class Objective(nn.Module):
         self.strategies = strategies
         for strategy in strategies:
             strategy.install(vae)
+        # What of the strategies' state `forward` reads and renews; it lies on the device.
+        self.loss_keys = tuple(self.filling("loss").init_state())
 
     def forward(self, x: Tensor, noise: dict[str, Tensor], beta: Tensor, state: State) -> Outcome:
         """X (B, C, H, W), noise["z"] (K, B, Z), beta () -> the loss and what is kept of it."""

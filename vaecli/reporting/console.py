@@ -5,6 +5,7 @@ All but the bar are also lines of train.log.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from vaecli.errors import printable
 
 NAME = "vaecli"
 WIDTH = 100
@@ -43,7 +46,8 @@ def close_log(logger: logging.Logger) -> None:
     """Detach and close the handlers of a run's logger."""
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # what a full disk could not take is lost
+            handler.close()
 
 
 class ProgressBar:
@@ -184,7 +188,7 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
     if commands:
         lines.append("What to try next:")
         lines += [f"  {command}    # {why}" for command, why in commands]
-    return lines
+    return list(map(printable, lines))
 
 
 def _information(group: dict[str, Any] | None, rate: float) -> list[str]:
@@ -238,7 +242,7 @@ def say(text: str) -> None:
     try:
         tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
-    except BrokenPipeError:  # `vae-train | head`: nobody reads on, the run goes on
+    except OSError:  # `vae-train | head`, or a full disk: nobody reads on, the run goes on
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from pathlib import Path
 
+from vaecli.atomic import write_text
 from vaecli.reporting.page_dimensions import dimension_table
 from vaecli.reporting.page_groups import groups, key_figures
 from vaecli.reporting.page_style import BANNERS, CSS, UNKNOWN_BANNER
@@ -73,10 +73,7 @@ def write_page(
         + "\n".join(part for part in parts if part)
         + "\n</main>\n</body>\n</html>\n"
     )
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    # A surrogate from a strange file name must not cost the report.
-    unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
-    os.replace(unfinished, path)
+    write_text(path, page)
 
 
 def _banner(diagnosis: dict, summary: dict) -> str:

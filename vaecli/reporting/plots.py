@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vaecli.atomic import whole
 from vaecli.reporting.reading import leaf
 
 if TYPE_CHECKING:
@@ -48,10 +48,8 @@ def write_plots(
     written = []
     for name, draw in _drawings(history, diagnosis, pictures):
         path = directory / f"{name}.png"
-        unfinished = directory / f".{name}.png.unfinished"
-        with unfinished.open("wb") as file:
+        with whole(path) as file:
             draw().canvas.print_png(file)
-        os.replace(unfinished, path)
         written.append(path)
     return written
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import shutil
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -117,7 +118,8 @@ class TensorBoard:
             # How KL spreads over the dimensions: a spike at 0 nats is collapse. One raw bucket per
             # dimension costs half, but TensorBoard redraws all histograms with 30 bins and smears
             # the dimensions into each other.
-            writer.add_histogram("kl_per_dim", np.array(finite), step)
+            # Its largest bin ends at 1e20.
+            writer.add_histogram("kl_per_dim", np.clip(finite, -1e19, 1e19), step)
         if len(self._history) - self._drawn >= HEATMAP_EVERY:
             self.heatmap(self._history)
         writer.flush()
@@ -222,6 +224,19 @@ class TensorBoard:
         metrics = {f"final/{key}": 0.0 for key in FINAL}  # only the names are used
         for summary in summaries(flatten(hparams), metrics):
             self._open().file_writer.add_summary(summary)
+
+
+def hush_writers() -> None:
+    """Print nothing of what fails in a writer's thread: the next call of the writer raises it.
+
+    It is the process's hook that is set, so this is for a command's own process.
+    """
+    threading.excepthook = _told
+
+
+def _told(failure: threading.ExceptHookArgs) -> None:
+    if not (isinstance(failure.exc_value, OSError) and hasattr(failure.thread, "exception")):
+        threading.__excepthook__(failure)
 
 
 def _pictures(tensor: Tensor | None) -> bool:

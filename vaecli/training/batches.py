@@ -27,7 +27,8 @@ class Batches:
     def __init__(self, data: Data, batch_size: int, seed: int):
         self.x = data.train.x
         self.n = len(self.x)
-        self.device = self.x.device
+        self.device = self.x.device  # the host, for a memory-mapped file
+        self.pinned = data.device.type == "cuda"
         self.batch_size = batch_size
         self.per_epoch = self.n // batch_size
         self.seed = seed
@@ -41,7 +42,10 @@ class Batches:
     def index(self, which: str) -> Tensor:
         """Indices (B,) of the batch that an `Update` asks for: next, random or held."""
         if which == "random":
-            return torch.randint(self.n, (self.batch_size,), generator=self.random)
+            drawn = torch.randint(self.n, (self.batch_size,), generator=self.random)
+            if self.device.type != "cuda":
+                return drawn.to(self.device)
+            return drawn.pin_memory().to(self.device, non_blocking=True)
         if which == "next":
             self.held = self._next()
             self.taken += 1
@@ -86,7 +90,7 @@ class Batches:
     def _read(self, index: Tensor) -> Tensor:
         # NumPy's: PyTorch would start threads of its own beside those of the step.
         rows = torch.from_numpy(np.take(self.x.numpy(), index.numpy(), axis=0))
-        return rows.pin_memory() if torch.cuda.is_available() else rows
+        return rows.pin_memory() if self.pinned else rows
 
     def _order(self, epoch: int) -> Tensor:
         if self._epoch is None or self._epoch[0] != epoch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pickletools
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaecli.atomic import sync, whole
 from vaecli.errors import UsageError
 
 FORMAT = 2  # raised whenever the content changes its meaning
@@ -26,23 +26,15 @@ def save(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> No
 
     keep: where the old file goes. Between the two renames there is no file at `path`.
     """
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    if not path.parent.exists():
+        path.parent.mkdir()
+        sync(path.parent.parent)
     content = _on_host({"format": FORMAT, **content})
     # In memory first: what interrupts torch.save in a file comes out as an error of its own.
     archive = io.BytesIO()
     torch.save(content, archive)
-    try:
-        with open(temporary, "wb") as file:
-            file.write(archive.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # it may be what fills the disk
-        raise
-    if keep is not None and path.exists():
-        os.replace(path, keep)
-    os.replace(temporary, path)
+    with whole(path, keep=keep) as file:
+        file.write(archive.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 
 import torch
@@ -13,8 +14,9 @@ from vaecli.errors import require
 from vaecli.objectives.objective import Outcome
 from vaecli.training.settings import Compile
 
-COMPILE_SECONDS = 30  # about as long as it takes with an empty cache
-STEP_SECONDS = 2e-3  # an update of a small model that is not compiled takes the host of a GPU
+# What `auto` reckons with; to be measured on a GPU.
+COMPILE_SECONDS = 30  # with an empty cache
+STEP_SECONDS = 2e-3  # of the host, for an update of a small model that is not compiled
 
 
 def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
@@ -36,17 +38,18 @@ def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
 
 
 def compiler() -> str | None:
-    """The C++ compiler that is found; None if there is none."""
-    names = (os.environ.get("CXX"), "g++", "clang++")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
+    """The C++ compiler that torch.compile would call; None if it is not there."""
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
 
 
 def compiled(forward: Callable[..., Outcome], device: torch.device) -> Callable[..., Outcome]:
     """`forward`, compiled at its first call, with its shapes fixed; on a GPU as a CUDA graph.
 
     Nothing changes from call to call but tensors, so it is compiled once for every way in which the
-    two halves of the model move.
+    two halves of the model move; and again for a stack that a run has left. What was compiled for
+    the runs before is dropped: torch.compile counts all of them against one limit of 8.
     """
+    torch.compiler.reset()
     if device.type != "cuda":
         return torch.compile(forward, fullgraph=True, dynamic=False)
     graphed = torch.compile(forward, fullgraph=True, dynamic=False, mode="reduce-overhead")

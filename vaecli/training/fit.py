@@ -17,7 +17,7 @@ from vaecli.diagnosis.information import mutual_information
 from vaecli.diagnosis.rate import Encoded, look, measured
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.schedules.base import Schedule
-from vaecli.objectives.strategies.base import Strategy, Update
+from vaecli.objectives.strategies.base import State, Strategy, Update
 from vaecli.optimizers import Adam, AdamW
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
@@ -96,7 +96,8 @@ class Fit(Loop):
         self.batches = Batches(data, trainer.batch_size, seed)
         self.per_epoch = self.batches.per_epoch
         self.steps = trainer.total_steps(self.per_epoch)
-        self.betas = schedule.curve(self.steps, self.per_epoch).to(device)
+        self._curve = schedule.curve(self.steps, self.per_epoch)  # on the host, for the records
+        self.betas = self._curve.to(device)
         self.target = schedule.beta
         self.noise = generator(seed, "noise", device=device)
         self.binarisation = generator(seed, "binarisation", device=device)
@@ -114,7 +115,7 @@ class Fit(Loop):
         self.scaler = precision.scaler()
         self.compiled = chosen(trainer.compile, device, self.steps)
         self.forward = compiled(objective, device) if self.compiled else objective
-        self.state = objective.init_state()
+        self.state = self._placed(objective.init_state())
         self.progress = Progress()
         self.moving: Update | None = None
         self.restarted_streams = False  # resumed on another kind of device
@@ -161,12 +162,13 @@ class Fit(Loop):
             for name, shape in objective.vae.noise_shapes(len(x)).items()
         }
         beta = self.betas[progress.step]
+        read = {key: self.state[key] for key in objective.loss_keys}
         with self.precision.autocast():
-            loss, statistics, state = self.forward(x, noise, beta, self.state)
+            loss, statistics, state = self.forward(x, noise, beta, read)
         self.scaler.scale(loss).backward()
         self._step()
         self.meter.add(statistics)
-        self.state = strategy.after_update(state, update, statistics[0])
+        self.state = strategy.after_update({**self.state, **state}, update, statistics[0])
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder
@@ -194,6 +196,11 @@ class Fit(Loop):
             return 0.5 + 0.5 * math.cos(math.pi * done)
         return 1 - done if self.trainer.lr_schedule is LrSchedule.linear else 1.0
 
+    def _placed(self, state: State) -> State:
+        """What the loss reads lies on the device; what decides the next update, on the host."""
+        device, read = self.precision.device, self.objective.loss_keys
+        return {k: v.to(device) if k in read else v for k, v in state.items()}
+
     def _set_moving(self, update: Update) -> None:
         # A half that rests gets no gradient: backward skips its weights, and Adam skips a
         # parameter without one, moments and all.
@@ -216,12 +223,12 @@ class Fit(Loop):
         self.observer.window(self.step, {**means, "beta": self._beta()})
 
     def _beta(self) -> float:
-        return self.betas[min(self.step, self.steps - 1)].item()
+        return self._curve[min(self.step, self.steps - 1)].item()
 
     def pause(self, *, evaluate: bool, epoch_over: bool) -> None:
         """Look at the validation split, off the clock."""
         self.read_window()
-        if evaluate or (epoch_over and self.minds_epochs):
+        if evaluate or epoch_over:
             self.take_stock(*self._look(), evaluate=evaluate, epoch_over=epoch_over)
         self.objective.train()
         self.meter.start()
@@ -249,7 +256,7 @@ class Fit(Loop):
                 raise Diverged(self.step, f"validation {name}", values.sum().item())
         if evaluate:
             self._record(encoded, per_example)
-        if epoch_over and self.minds_epochs:
+        if epoch_over:
             self.state = self.objective.filling("updates").after_epoch(self.state, encoded)
 
     def _record(self, encoded: Encoded, per_example: Tensor) -> None:
@@ -313,7 +320,7 @@ class Fit(Loop):
             k: v.shape for k, v in self.state.items()
         }:
             raise ValueError("the state of other strategies")
-        self.state = strategies
+        self.state = self._placed(strategies)
         self.batches.load_state_dict(state["batches"])
         self.progress = Progress(**state["progress"])
         for purpose in ("noise", "binarisation"):
@@ -349,12 +356,16 @@ class Fit(Loop):
 def _load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Take the moments from `state`, and all settings from the run's own config.
 
-    Raises ValueError for moments of other weights: Adam's kernel does not compare shapes.
+    Raises ValueError for moments of other weights: Adam's kernel compares neither shapes nor
+    strides.
     """
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
     for p, moments in optimizer.state.items():
-        if {moments[key].shape for key in ("exp_avg", "exp_avg_sq")} != {p.shape}:
-            raise ValueError("moments of other weights")
+        for key in ("exp_avg", "exp_avg_sq"):
+            if moments[key].shape != p.shape:
+                raise ValueError("moments of other weights")
+            own = torch.empty_like(p, requires_grad=False)  # laid out as on this device
+            moments[key] = own.copy_(moments[key])

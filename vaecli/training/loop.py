@@ -46,6 +46,11 @@ class Loop(ABC):
         """Whether `trainer.max_seconds` are over."""
         return False
 
+    @property
+    @abstractmethod
+    def minds_epochs(self) -> bool:
+        """Whether the strategy wants to see the validation split after every epoch."""
+
     @abstractmethod
     def update(self) -> bool:
         """One optimiser step; True if the decoder moved."""
@@ -56,7 +61,7 @@ class Loop(ABC):
 
     @abstractmethod
     def pause(self, *, evaluate: bool, epoch_over: bool) -> None:
-        """Look at the validation split, off the clock."""
+        """Look at the validation split, off the clock, for the records or for the strategy."""
 
     @abstractmethod
     def save_last(self) -> None:
@@ -73,7 +78,7 @@ class Loop(ABC):
                 self.read_window()
             if decoder_moved:
                 at_end = not self.running
-                epoch_over = self.step % self.per_epoch == 0
+                epoch_over = self.minds_epochs and self.step % self.per_epoch == 0
                 due = at_end or self.step % every == 0
                 if due or epoch_over:
                     self.pause(evaluate=due, epoch_over=epoch_over)

@@ -89,8 +89,9 @@ def _keep_freed_memory() -> None:
     """Glibc only; other C libraries have no such switch, or need none."""
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, 2**30)  # blocks below it come from the heap ...
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # ... whose end stays the process's own
+        # Blocks below it come from the heap; before glibc 2.35 it was at most 2**25.
+        if mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25):
+            mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # ... whose end stays the process's own
 
 
 def hidden_gpus() -> bool:

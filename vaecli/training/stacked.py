@@ -114,7 +114,7 @@ class Stack(Loop):
     def pause(self, *, evaluate: bool, epoch_over: bool) -> None:
         """Look at the validation split with all runs at once."""
         self.read_window()
-        if self.fits and (evaluate or (epoch_over and self.fits[0].minds_epochs)):
+        if self.fits and (evaluate or epoch_over):
             seen = self._look()
             self._each(
                 lambda fit, row: fit.take_stock(
@@ -124,6 +124,11 @@ class Stack(Loop):
         for fit in self.fits:
             fit.objective.train()
         self._start_clock()
+
+    @property
+    def minds_epochs(self) -> bool:
+        """Whether the runs' strategy wants to see the validation split after every epoch."""
+        return bool(self.fits) and self.fits[0].minds_epochs
 
     def save_last(self) -> None:
         """Write every run's last.pt."""
@@ -148,7 +153,7 @@ class Stack(Loop):
 
     def _loss_state(self) -> Tensors:
         """The state that the loss reads and renews, (S, ...) each."""
-        keys = self._loss_strategy.init_state()
+        keys = self.fits[0].objective.loss_keys
         return {key: torch.stack([fit.state[key] for fit in self.fits]) for key in keys}
 
     def _clip(self) -> None:

@@ -40,7 +40,9 @@ class Streams:
                 for part, leader in zip(rows, self._leaders, strict=True)
             ])  # fmt: skip
         else:
-            x = self.data.ready(torch.cat(rows)).unflatten(0, (len(rows), -1))
+            # Moved first: joined on the host they would be in memory that a GPU has to wait for.
+            moved = [part.to(self.device, non_blocking=True) for part in rows]
+            x = self.data.ready(torch.cat(moved)).unflatten(0, (len(rows), -1))
         return self._for_runs(x)
 
     def noise(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

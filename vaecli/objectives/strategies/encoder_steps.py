@@ -11,6 +11,8 @@ from torch import Tensor
 from vaecli.errors import require
 from vaecli.objectives.strategies.base import State, Strategy, Update
 
+MOST = 1000  # encoder updates: with many more the decoder never moves
+
 
 @dataclass(frozen=True)
 class EncoderSteps(Strategy):
@@ -29,10 +31,10 @@ class EncoderSteps(Strategy):
     def validate(self) -> None:
         """At least one step, a positive factor."""
         require(
-            self.encoder_steps >= 1,
+            1 <= self.encoder_steps <= MOST,
             "strategy.encoder_steps",
             self.encoder_steps,
-            "must be at least 1",
+            f"must be from 1 to {MOST:,}",
             "1 is plain training, 5 a common choice",
         )
         require(

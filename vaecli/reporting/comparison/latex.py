@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from vaecli.errors import printable
 from vaecli.reporting.comparison.columns import counted, present, shown_spread
 from vaecli.reporting.comparison.settings import Comparison
 from vaecli.reporting.comparison.swept import text
@@ -63,7 +64,8 @@ def comparison_latex(comparison: Comparison) -> str:
     lines = [_NEEDS, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", _row(head), r"\midrule"]
     lines += [_row(cells) for cells in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% did not finish: {' '.join(words.split())}" for words in endings(comparison)]
+    ended = (printable(" ".join(words.split())) for words in endings(comparison))
+    lines += [f"% did not finish: {words}" for words in ended]
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from vaecli.atomic import write_text
 from vaecli.errors import UsageError
 from vaecli.reporting.comparison.columns import (
     UNIT,
@@ -28,6 +29,7 @@ from vaecli.reporting.comparison.swept import text
 from vaecli.reporting.comparison.tables import comparison_csv, comparison_markdown, note, runs_of
 from vaecli.reporting.page_style import BANNERS, CSS, UNKNOWN_BANNER
 from vaecli.reporting.page_tables import escaped, fold
+from vaecli.rundir import missing, remove
 
 PAGE, REPORT = "comparison.html", "report.html"
 _CSS = """
@@ -57,12 +59,17 @@ def write_comparison(comparison: Comparison, directory: Path, title: str) -> Pat
     Returns the page. Raises UsageError if the directory cannot be written.
     """
     page = comparison_html(comparison, directory, title)
+    made = missing(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write(directory / "comparison.csv", comparison_csv(comparison))
-        _write(directory / "comparison.md", comparison_markdown(comparison, title))
-        _write(directory / PAGE, page)
+        for name, content in (
+            ("comparison.csv", comparison_csv(comparison)),
+            ("comparison.md", comparison_markdown(comparison, title)),
+            (PAGE, page),
+        ):
+            write_text(directory / name, content, mark=f".{os.getpid()}")
     except OSError as error:
+        remove(made)
         raise UsageError(
             "--out", directory, f"cannot be written ({error.strerror})",
             "name a directory you may write to: vae-compare DIR --out OTHER",
@@ -242,10 +249,3 @@ def _link(run: RunRecord, directory: Path, words: str) -> str:
     # A name may begin like "http:": seen from here it is a path.
     target = quote(os.fsencode(f"./{relative}"))
     return f'<a href="{escaped(target)}" title="{escaped(run.name)}">{escaped(words)}</a>'
-
-
-def _write(path: Path, content: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    # A surrogate from a strange file name must not cost the comparison.
-    unfinished.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
-    os.replace(unfinished, path)

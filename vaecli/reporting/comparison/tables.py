@@ -7,6 +7,7 @@ import io
 import re
 from typing import Any
 
+from vaecli.errors import printable
 from vaecli.reporting.comparison.columns import (
     COLUMNS,
     UNIT,
@@ -42,15 +43,14 @@ def comparison_csv(comparison: Comparison) -> str:
     figures = [column.key for column in COLUMNS]
     figures.insert(figures.index("nll"), "log_px")
     head = ["seed", "run_state", "status", *figures, "stacked", "reason", "directory"]
-    writer.writerow([*comparison.keys, *head])
+    writer.writerow([*map(printable, comparison.keys), *head])
     for run, values in zip(comparison.runs, comparison.values, strict=True):
         status = run.status if run.done else run.summary.get("status") or ""
-        writer.writerow(
-            [_given(values[key]) for key in comparison.keys]
-            + [_given(run.seed), run.state, status]
-            + [_exact(run.figure(figure)) for figure in (*figures, "stacked")]
-            + [run.reason, run.name]
-        )
+        cells = [_given(values[key]) for key in comparison.keys]
+        cells += [_given(run.seed), run.state, status]
+        cells += [_exact(run.figure(figure)) for figure in (*figures, "stacked")]
+        cells += [run.reason, run.name]
+        writer.writerow([printable(str(cell)) for cell in cells])
     return out.getvalue()
 
 
@@ -112,7 +112,7 @@ def runs_of(setting: Setting) -> str:
 
 def escaped_markdown(words: object) -> str:
     """Text for a cell of a table or a line: nothing in it is markup, and it stays on its line."""
-    line = " ".join(str(words).split())
+    line = printable(" ".join(str(words).split()))
     line = re.sub(r"([\\`*\[\]|~$#])", r"\\\1", line)
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", line)  # within a word it is a letter
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -212,13 +212,8 @@ def _says_nothing(comparison: Comparison, column: Column) -> bool:
 
 
 def _clipped(words: str, longest: int = LONGEST) -> str:
-    words = _printable(words)
+    words = printable(words)
     return words if len(words) <= longest else f"{words[: longest - 1]}…"
-
-
-def _printable(words: str) -> str:
-    # A reason is whatever an exception said; it must not steer the terminal.
-    return "".join(c if c.isprintable() else "?" for c in words)
 
 
 def _given(value: Any) -> str:

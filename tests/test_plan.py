@@ -1,5 +1,6 @@
 """Which runs of a sweep become one stack, and what is said of those that are alone."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from vaecli import atomic
 from vaecli import plan as planning
 from vaecli.compose import CONFIGS
 from vaecli.config import read
@@ -15,7 +17,9 @@ from vaecli.objectives.strategies.base import Strategy
 from vaecli.objectives.strategies.free_bits import FreeBits
 from vaecli.opening import Job
 from vaecli.plan import Entry, plan
+from vaecli.rundir import SUMMARY
 from vaecli.training import checkpoint
+from vaecli.training.fit import LAST, PREVIOUS
 
 
 def entries(own, *common, where="nowhere", resume=False):
@@ -78,11 +82,39 @@ def test_a_strategy_with_a_list_among_its_keys_can_be_swept(monkeypatch):
     assert groups(entries([*own, ["+strategy.weights=[2,1]"]])) == [[0, 1], [2]]
 
 
+def write_run(where, number, *steps):
+    """A begun run with checkpoints at these updates, the last one first."""
+    directory = where / str(number)
+    directory.mkdir(parents=True)
+    atomic.write_text(directory / SUMMARY, json.dumps({"run_state": "running"}))
+    for path, step in zip((LAST, PREVIOUS), steps, strict=False):
+        path = directory / "checkpoints" / path
+        path.parent.mkdir(exist_ok=True)
+        checkpoint.save(path, {"progress": {"step": step, "encoder_updates": step}})
+
+
 def test_runs_to_be_continued_are_together_where_they_stand_at_the_same_update(tmp_path):
-    for number, step in enumerate((8, 8, 4)):  # the fourth has no checkpoint yet
-        last = tmp_path / str(number) / "checkpoints" / "last.pt"
-        last.parent.mkdir(parents=True)
-        checkpoint.save(last, {"progress": {"step": step, "encoder_updates": 8}})
+    for number, step in enumerate((12, 12, 8)):
+        write_run(tmp_path, number, step, step - 2)
+    write_run(tmp_path, 3)
+    atomic.write_text(tmp_path / "3" / SUMMARY, json.dumps({"run_state": "pending"}))
     own = [[f"seed={seed}"] for seed in range(4)]
     assert groups(entries(own, where=tmp_path, resume=True)) == [[0, 1], [2], [3]]
     assert groups(entries(own, where=tmp_path)) == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(12, 8), (12, 8), (8, 4)],  # killed before the third had written its checkpoint
+        [(4,), (4,), ()],  # the same, at the first checkpoint
+        [(8, 4), (8, 4), (8, 4)],
+    ],
+)
+def test_a_stack_that_was_killed_between_its_checkpoints_goes_on_as_one(steps, tmp_path):
+    for number, own in enumerate(steps):
+        write_run(tmp_path, number, *own)
+    made = plan(entries(SEEDS, where=tmp_path, resume=True))
+    assert [len(group.entries) for group in made] == [3]
+    uneven = len(set(steps)) > 1
+    assert [entry.job.step_back for entry in made[0].entries] == [uneven, uneven, False]

@@ -31,16 +31,16 @@ def configs(common, own):
         return [read(compose("config", overrides=[*common, *each])) for each in own]
 
 
-def fits(common, own, tmp_path, name, dtype=None):
+def fits(common, own, tmp_path, name, device="cpu", dtype=None):
     made = []
     for number, config in enumerate(configs(common, own)):
-        data = config.data.load() if not made else made[0].data
+        data = made[0].data if made else config.data.load().to(torch.device(device))
         fit = Fit(
             build(config, data),
             data,
             trainer=config.trainer,
             schedule=config.schedule,
-            precision=Precision(torch.device("cpu"), dtype),
+            precision=Precision(torch.device(device), dtype),
             seed=config.seed,
             threshold=0.01,
             directory=tmp_path / f"{name}{number}",

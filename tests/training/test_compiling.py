@@ -65,6 +65,35 @@ def test_there_is_no_end_to_how_many_runs_of_a_process_are_compiled(monkeypatch)
         assert forward(torch.ones(3, size)).shape == (3, 2 * size)
 
 
+@pytest.mark.parametrize("way", ["alone", "stacked"])
+def test_auto_goes_on_eagerly_where_compiling_fails_and_on_does_not(way, tmp_path, monkeypatch):
+    def broken(graph, inputs):
+        raise RuntimeError("no assembler")
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend=broken, **how))
+    monkeypatch.setattr(
+        "vaecli.training.fit.chosen", lambda setting, *_: setting is not Compile.off
+    )
+    own = [[f"trainer.compile={setting}"] for setting in ("off", "auto", "on")]
+    eager, auto, required = fits(COMMON, own, tmp_path, way)
+    eager.run(StopRequests(), eager.observer)
+
+    def run(fit):
+        if way == "alone":
+            fit.run(StopRequests(), fit.observer)
+        else:
+            Stack([fit], lambda fit, error: pytest.fail(str(error))).run(StopRequests())
+
+    run(auto)
+    assert len(auto.observer.warnings) == 1
+    assert "no assembler" in auto.observer.warnings[0]
+    for ours, theirs in zip(rows_of(auto), rows_of(eager), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-5)
+    with pytest.raises(Exception, match="no assembler"):
+        run(required)
+
+
 @pytest.mark.parametrize(
     ("setting", "device", "steps", "answer"),
     [("auto", "cpu", 10**9, False), ("auto", "cuda", 10**6, True), ("auto", "cuda", 1000, False),

@@ -271,9 +271,9 @@ def test_bf16_stacks_agree_with_bf16_runs(model, tmp_path):
     """Sums of 64 pixels and 128 examples: far closer than bf16's rounding of one number, 4e-3."""
     own = [["seed=0"], ["seed=1", "schedule.beta=4"]]
     common = ["trainer.max_steps=10", "data.limit=600", f"model={model}"]
-    alone = fits(common, own, tmp_path, "alone", torch.bfloat16)
+    alone = fits(common, own, tmp_path, "alone", dtype=torch.bfloat16)
     expected = [losses_alone(fit) for fit in alone]
-    found, _ = losses_stacked(fits(common, own, tmp_path, "stacked", torch.bfloat16))
+    found, _ = losses_stacked(fits(common, own, tmp_path, "stacked", dtype=torch.bfloat16))
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3)
 

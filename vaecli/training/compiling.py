@@ -42,16 +42,30 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
 
 
-def compiled(forward: Callable[..., Outcome], device: torch.device) -> Callable[..., Outcome]:
+def compiled(
+    forward: Callable[..., Outcome],
+    device: torch.device,
+    *,
+    otherwise: Callable[[str], None] | None = None,
+) -> Callable[..., Outcome]:
     """`forward`, compiled at its first call, with its shapes fixed; on a GPU as a CUDA graph.
+
+    otherwise: if compiling fails it is told why, and `forward` goes on as it is; without it, the
+    error is raised.
 
     Nothing changes from call to call but tensors, so it is compiled once for every way in which the
     two halves of the model move; and again for a stack that a run has left. What was compiled for
     the runs before is dropped: torch.compile counts all of them against one limit of 8.
     """
     torch.compiler.reset()
-    if device.type != "cuda":
-        return torch.compile(forward, fullgraph=True, dynamic=False)
+    if device.type == "cuda":
+        step = _graphed(forward)
+    else:
+        step = torch.compile(forward, fullgraph=True, dynamic=False)
+    return step if otherwise is None else _or_eager(step, forward, otherwise)
+
+
+def _graphed(forward: Callable[..., Outcome]) -> Callable[..., Outcome]:
     graphed = torch.compile(forward, fullgraph=True, dynamic=False, mode="reduce-overhead")
 
     def step(*inputs) -> Outcome:
@@ -61,6 +75,28 @@ def compiled(forward: Callable[..., Outcome], device: torch.device) -> Callable[
         return Outcome(loss, statistics.clone(), _copied(state))
 
     return step
+
+
+def _or_eager(
+    step: Callable[..., Outcome], eager: Callable[..., Outcome], otherwise: Callable[[str], None]
+) -> Callable[..., Outcome]:
+    from torch._dynamo.exc import TorchDynamoException  # a second, which only compiling needs
+
+    chosen = step
+
+    def try_step(*inputs) -> Outcome:
+        nonlocal chosen
+        try:
+            return chosen(*inputs)
+        except TorchDynamoException as error:  # of compiling; nothing has moved yet
+            if chosen is eager:
+                raise
+            chosen = eager
+            reason = " ".join(str(error).split())[:200]
+            otherwise(f"trainer.compile=auto: not compiled, {reason}")
+            return eager(*inputs)
+
+    return try_step
 
 
 def _copied(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from torch import Tensor
 from vaecli.data.base import Data
 from vaecli.diagnosis.information import mutual_information
 from vaecli.diagnosis.rate import Encoded, look, measured
-from vaecli.objectives.objective import Objective
+from vaecli.objectives.objective import Objective, Outcome
 from vaecli.objectives.schedules.base import Schedule
 from vaecli.objectives.strategies.base import State, Strategy, Update
 from vaecli.optimizers import Adam, AdamW
@@ -26,7 +27,7 @@ from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
 from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
-from vaecli.training.settings import LrSchedule, Optimizer, TrainerConfig
+from vaecli.training.settings import Compile, LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
 LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints to go on from
@@ -114,7 +115,7 @@ class Fit(Loop):
         )
         self.scaler = precision.scaler()
         self.compiled = chosen(trainer.compile, device, self.steps)
-        self.forward = compiled(objective, device) if self.compiled else objective
+        self.forward = self.compile(objective) if self.compiled else objective
         self.state = self._placed(objective.init_state())
         self.progress = Progress()
         self.moving: Update | None = None
@@ -172,6 +173,12 @@ class Fit(Loop):
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder
+
+    def compile(self, forward: Callable[..., Outcome]) -> Callable[..., Outcome]:
+        """`forward` compiled; under trainer.compile=auto it stays as it is if that fails."""
+        auto = self.trainer.compile is Compile.auto
+        otherwise = (lambda text: self.observer.warn(text)) if auto else None
+        return compiled(forward, self.precision.device, otherwise=otherwise)
 
     def _step(self) -> None:
         self.set_lrs()

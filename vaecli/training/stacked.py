@@ -14,7 +14,6 @@ from vaecli.diagnosis.rate import Encoded
 from vaecli.diagnosis.together import look_together
 from vaecli.models.stacked_layers import LayersAsAlone
 from vaecli.objectives.strategies.base import Strategy, Update
-from vaecli.training.compiling import compiled
 from vaecli.training.fit import VALIDATION_SAMPLES, Fit
 from vaecli.training.loop import Loop
 from vaecli.training.settings import Optimizer
@@ -213,7 +212,7 @@ class Stack(Loop):
         }
         self._forward = torch.vmap(forward_pass(first.objective.vae, self._loss_strategy))
         if first.compiled:
-            self._forward = compiled(self._forward, device)
+            self._forward = first.compile(self._forward)
         self._streams = Streams(fits)
         self._moving: tuple[bool, bool] | None = None
         self._step = first.progress.step

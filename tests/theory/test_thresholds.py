@@ -42,7 +42,7 @@ def test_of_binary_pixels_it_is_the_spectrum_of_their_correlation():
         correlation = np.corrcoef(x[:, 0, 0, :-1].numpy().T)
     expected = np.append(np.linalg.eigvalsh(correlation)[::-1], 0.0)  # the pixel that never varies
     found = spectrum(data_of(x), Bernoulli())
-    np.testing.assert_allclose(found.eigenvalues, expected, atol=2e-6)  # products in float32
+    np.testing.assert_allclose(found.eigenvalues, expected, atol=2e-6)
     assert found.complete
     assert found.critical_beta == found.eigenvalues[0]
 

@@ -125,10 +125,11 @@ class _Scores:
 
 
 def _dense(scores: _Scores) -> Tensor:
-    """All eigenvalues of the covariance, descending, (D,). Products in float32, sums in float64."""
+    """All eigenvalues of the covariance, descending, (D,)."""
     covariance = torch.zeros(scores.dimensions, scores.dimensions, dtype=torch.float64)
     for chunk in scores.chunks():
-        covariance += (chunk.T @ chunk).cpu().double() / scores.examples
+        chunk = chunk.double()
+        covariance += (chunk.T @ chunk).cpu() / scores.examples
     if scores.data.dynamic:  # as in `added`
         varies = (scores.variance > 0).flatten().cpu().double()
         covariance.diagonal().copy_(varies)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from vaecli.diagnosis.rate import Encoded, look, measured
 from vaecli.objectives.objective import Objective, Outcome
 from vaecli.objectives.schedules.base import Schedule
 from vaecli.objectives.strategies.base import State, Strategy, Update
-from vaecli.optimizers import Adam, AdamW
+from vaecli.optimizers import Adam, AdamW, take_moments
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
 from vaecli.training.batches import Batches
@@ -27,13 +27,13 @@ from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
 from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
+from vaecli.training.progress import Progress
 from vaecli.training.settings import Compile, LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
 LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints to go on from
 # What a checkpoint raises that is no position of the run that reads it.
 STRANGE = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
-COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
 VALIDATION_SAMPLES = 10_000  # examples of the validation split in each evaluation
 
 
@@ -48,24 +48,6 @@ class Observer(Protocol):
 
     def warn(self, text: str) -> None:
         """Something the user should hear of now."""
-
-
-@dataclass
-class Progress:
-    """How far a run is; plain numbers, all of them in the checkpoint."""
-
-    step: int = 0  # decoder updates made; schedules, epochs and logs count these
-    encoder_updates: int = 0
-    best: float = math.inf  # lowest validation distortion + schedule.beta x rate so far
-    inactive_evaluations: int = 0  # in a row
-    collapsed_at_step: int | None = None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for what no run can have come to: it may be read from a file."""
-        counts = (self.step, self.encoder_updates, self.inactive_evaluations)
-        counts += () if self.collapsed_at_step is None else (self.collapsed_at_step,)
-        if type(self.best) is not float or any(type(n) is not int or n < 0 for n in counts):
-            raise ValueError("progress that no run can have made")
 
 
 class Fit(Loop):
@@ -281,22 +263,13 @@ class Fit(Loop):
             "mutual_information": mutual_information(encoded, seed=self.seed).value,
             **self.meter.training_means(),
         }
-        self._watch_for_collapse(row)
+        collapse = progress.watch(row)
+        if collapse is not None:
+            self.observer.warn(collapse)
         self.observer.evaluation(row)
         if row["loss"] < progress.best and progress.step > 0:
             progress.best = row["loss"]
             self.save("best")
-
-    def _watch_for_collapse(self, row: dict) -> None:
-        progress = self.progress
-        dead = row["active_dimensions"] == 0 and row["beta"] > 0 and progress.step > 0
-        progress.inactive_evaluations = progress.inactive_evaluations + 1 if dead else 0
-        if progress.inactive_evaluations == COLLAPSED_AFTER and progress.collapsed_at_step is None:
-            progress.collapsed_at_step = progress.step
-            self.observer.warn(
-                f"posterior collapse: no active dimension in {COLLAPSED_AFTER} evaluations, "
-                f"at step {progress.step} with beta {row['beta']:.3g}"
-            )
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -320,7 +293,7 @@ class Fit(Loop):
         Raises one of STRANGE if it is that of another run, or none.
         """
         self.objective.vae.load_state_dict(state["model"])
-        _load(self.optimizer, state["optimizer"])
+        take_moments(self.optimizer, state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         strategies = dict(state["strategies"])
         if {k: v.shape for k, v in strategies.items()} != {
@@ -358,21 +331,3 @@ class Fit(Loop):
         self.set_lrs()
         keep = self.directory / PREVIOUS if name == "last" else None
         checkpoint.save(self.directory / f"{name}.pt", self.state_dict(), keep=keep)
-
-
-def _load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take the moments from `state`, and all settings from the run's own config.
-
-    Raises ValueError for moments of other weights: Adam's kernel compares neither shapes nor
-    strides.
-    """
-    settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, settings, strict=True):
-        group.update(own)
-    for p, moments in optimizer.state.items():
-        for key in ("exp_avg", "exp_avg_sq"):
-            if moments[key].shape != p.shape:
-                raise ValueError("moments of other weights")
-            own = torch.empty_like(p, requires_grad=False)  # laid out as on this device
-            moments[key] = own.copy_(moments[key])

@@ -1,0 +1,41 @@
+"""How far a run is, and whether it has collapsed on the way."""
+
+# nats per example
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
+
+
+@dataclass
+class Progress:
+    """How far a run is; plain numbers, all of them in the checkpoint."""
+
+    step: int = 0  # decoder updates made; schedules, epochs and logs count these
+    encoder_updates: int = 0
+    best: float = math.inf  # lowest validation distortion + schedule.beta x rate so far
+    inactive_evaluations: int = 0  # in a row
+    collapsed_at_step: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no run can have come to: it may be read from a file."""
+        counts = (self.step, self.encoder_updates, self.inactive_evaluations)
+        counts += () if self.collapsed_at_step is None else (self.collapsed_at_step,)
+        if type(self.best) is not float or any(type(n) is not int or n < 0 for n in counts):
+            raise ValueError("progress that no run can have made")
+
+    def watch(self, row: dict[str, Any]) -> str | None:
+        """Take note of an evaluation's row; what to warn of when the posterior has collapsed."""
+        dead = row["active_dimensions"] == 0 and row["beta"] > 0 and self.step > 0
+        self.inactive_evaluations = self.inactive_evaluations + 1 if dead else 0
+        if self.inactive_evaluations != COLLAPSED_AFTER or self.collapsed_at_step is not None:
+            return None
+        self.collapsed_at_step = self.step
+        return (
+            f"posterior collapse: no active dimension in {COLLAPSED_AFTER} evaluations, "
+            f"at step {self.step} with beta {row['beta']:.3g}"
+        )

@@ -117,6 +117,7 @@ AUTO_LIKELIHOOD = {
     "grey": "bernoulli",
     "colour": "discretized_logistic",
     "real": "gaussian",
+    "tokens": "categorical",
 }
 
 

@@ -20,7 +20,11 @@ from vaecli.training.stacked import Stack
 from vaecli.training.stacked_adam import Rates, StackedAdam
 
 STRATEGIES = sorted(path.stem for path in (Path(CONFIGS) / "strategy").glob("*.yaml"))
-MODELS = sorted(path.stem for path in (Path(CONFIGS) / "model").glob("*.yaml"))
+MODELS = sorted(
+    path.stem
+    for path in (Path(CONFIGS) / "model").glob("*.yaml")
+    if "pooling" not in path.read_text()
+)  # those of sequences are not stacked
 
 
 def losses_alone(fit):

@@ -40,7 +40,9 @@ class VAE(nn.Module):
         output_bias: Tensor,
         latent_dim: int,
         autoregressive: bool = False,
+        shape: tuple[int, int, int] | None = None,
     ):
+        """shape: (C, H, W) of an example; None takes that of `output_bias`."""
         super().__init__()
         self.encoder = encoder
         self.posterior: nn.Module = Posterior()
@@ -49,7 +51,7 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.output_bias = nn.Parameter(output_bias.clone())  # (outputs*C, H, W)
         self.latent_dim = latent_dim
-        self.shape = (output_bias.shape[0] // likelihood.outputs, *output_bias.shape[1:])
+        self.shape = shape or (output_bias.shape[0] // likelihood.outputs, *output_bias.shape[1:])
         self.autoregressive = autoregressive
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

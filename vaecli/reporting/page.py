@@ -22,6 +22,7 @@ from vaecli.reporting.page_tables import (
     plain_table,
     words,
 )
+from vaecli.reporting.page_texts import texts
 from vaecli.reporting.page_words import CAPTIONS, COLLAPSE, FIGURES, RUN_STATES, STATUSES
 from vaecli.reporting.reading import information_bounds, leaf, value
 
@@ -54,6 +55,7 @@ def write_page(
         _listed("How to read these figures", "notes", diagnosis.get("notes") or []),
         _next_commands(diagnosis.get("next_commands") or []),
         _pictures(plots),
+        texts(diagnosis.get("texts") or {}),
         key_figures(diagnosis),
         groups(diagnosis),
         "<h2>Details</h2>",

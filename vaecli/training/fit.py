@@ -22,12 +22,12 @@ from vaecli.objectives.strategies.base import State, Strategy, Update
 from vaecli.optimizers import Adam, AdamW, take_moments
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
-from vaecli.training.batches import Batches
 from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
 from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
 from vaecli.training.progress import Progress
+from vaecli.training.sequence_batches import batches_of
 from vaecli.training.settings import Compile, LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
@@ -76,7 +76,7 @@ class Fit(Loop):
         self.seed, self.threshold = seed, threshold
         self.directory = directory
         device = precision.device
-        self.batches = Batches(data, trainer.batch_size, seed)
+        self.batches = batches_of(data, trainer.batch_size, seed)
         self.per_epoch = self.batches.per_epoch
         self.steps = trainer.total_steps(self.per_epoch)
         self._curve = schedule.curve(self.steps, self.per_epoch)  # on the host, for the records

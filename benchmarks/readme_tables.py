@@ -18,7 +18,8 @@ from vaecli.options import find
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-IMAGES, SEQUENCES = ("linear", "mlp", "cnn", "resnet", "pixelcnn"), ("lstm", "dilated_cnn")
+IMAGES = ("linear", "mlp", "cnn", "resnet", "pixelcnn")
+SEQUENCES = ("lstm", "dilated_cnn", "transformer")
 IMAGE, SEQUENCE = (1, 28, 28), (3000, 1, 40)
 
 

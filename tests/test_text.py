@@ -13,7 +13,7 @@ from vaecli.compose import CONFIGS
 from vaecli.diagnosis.latent_use import shuffled
 from vaecli.diagnosis.rate import evaluate
 
-MODELS = ("lstm", "dilated_cnn")
+MODELS = ("lstm", "dilated_cnn", "transformer")
 SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
          "trainer.batch_size=32", "data.min_count=1", "diagnosis.importance_samples=5",
          "diagnosis.autoregressive_examples=20", "diagnosis.baseline_steps=5",

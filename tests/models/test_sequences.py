@@ -13,10 +13,11 @@ from vaecli.models.dilated_cnn import DilatedCNN, layers
 from vaecli.models.likelihoods.categorical import Categorical
 from vaecli.models.lstm import LSTM
 from vaecli.models.sequences import Pooling, SequenceVAE
+from vaecli.models.transformer import Transformer, windows
 from vaecli.objectives.objective import Objective
 
 V, T, Z = 11, 12, 3
-FAMILIES = [LSTM, DilatedCNN]
+FAMILIES = [LSTM, DilatedCNN, Transformer]
 families = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
 
 
@@ -68,8 +69,11 @@ def test_twice_the_padding_changes_no_loss_no_kl_and_no_gradient(family, pooling
         outcome = objective(padded, noise, torch.tensor(1.0), {})
         outcome.loss.backward()
         found.append((terms, outcome, [p.grad.clone() for p in vae.parameters()]))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(tuple(one), tuple(other), rtol=1e-5, atol=1e-5)
+    (terms, outcome, gradients), (terms2, outcome2, gradients2) = found
+    torch.testing.assert_close(tuple(terms), tuple(terms2), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(tuple(outcome), tuple(outcome2), rtol=1e-5, atol=1e-5)
+    for one, other in zip(gradients, gradients2, strict=True):  # sums over more terms, of zeros
+        assert (one - other).abs().max() <= 1e-5 * max(one.abs().max().item(), 1)
 
 
 @families
@@ -98,9 +102,10 @@ def test_a_token_changes_what_comes_after_it_and_nothing_before(family):
         assert changed[t + 1]
 
 
+@pytest.mark.parametrize("family", [DilatedCNN, Transformer], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("field", [1, 2, 3, 5, 8])
-def test_the_receptive_field_is_what_it_is_called(field):
-    vae, x = model(DilatedCNN, receptive_field=field), tokens((T,) * 4)
+def test_the_receptive_field_is_what_it_is_called(field, family):
+    vae, x = model(family, receptive_field=field), tokens((T,) * 4)
     z = torch.randn(4, Z)
     before = vae.decode(z, x)
     for t in range(T - 1):
@@ -112,6 +117,7 @@ def test_the_receptive_field_is_what_it_is_called(field):
 
 def test_every_receptive_field_is_tiled_exactly():
     for field in range(1, 300):
+        assert [1 + sum(windows(field, depth)) for depth in (1, 2, 4)] == [field] * 3
         assert 1 + sum((taps - 1) * dilation for taps, dilation in layers(field)) == field
 
 
@@ -173,13 +179,15 @@ def test_a_drawn_word_is_as_frequent_as_the_model_says(family):
 
 
 @families
-def test_capacity_is_the_decoders_alone_and_grows(family):
+def test_capacity_grows_in_weights_or_in_what_is_seen(family):
     shape, made = (V, 1, T), family(latent_dim=Z)
     count = [
         sum(p.numel() for p in made.decoder(shape, 1, capacity).parameters())
         for capacity in family.capacities.values()
     ]
-    assert count == sorted(set(count))
+    assert count == sorted(count)
+    fields = [capacity.receptive_field for capacity in family.capacities.values()]
+    assert len({*zip(count, fields, strict=True)}) == 3
 
 
 # ---------------------------------------------------------------- the likelihood

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
+from vaecli.data.base import Data, Kind
+from vaecli.data.vocabulary import PAD
 from vaecli.diagnosis.information import mutual_information
 from vaecli.diagnosis.rate import Encoded, look, measured
 from vaecli.objectives.objective import Objective, Outcome
@@ -151,7 +152,12 @@ class Fit(Loop):
         self.scaler.scale(loss).backward()
         self._step()
         self.meter.add(statistics)
-        self.state = strategy.after_update({**self.state, **state}, update, statistics[0])
+        loss = statistics[0]
+        if (
+            self.data.kind is Kind.TOKENS
+        ):  # batches differ in length: per token they can be compared
+            loss = loss * len(x) / (x != PAD).sum()
+        self.state = strategy.after_update({**self.state, **state}, update, loss)
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder

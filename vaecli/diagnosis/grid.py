@@ -17,7 +17,10 @@ POINTS = {1: 601, 2: 97}  # along each axis
 
 
 def grid(latents: int, *, reach: float = REACH) -> tuple[Tensor, float]:
-    """The points (G, Z), float64, and the size of a cell. Raises ValueError for more than two latents."""
+    """The points (G, Z), float64, and the size of a cell.
+
+    Raises ValueError for more than two latents.
+    """
     if latents not in POINTS:
         raise ValueError(f"a grid over {latents} latents has too many points")
     along = torch.linspace(-reach, reach, POINTS[latents], dtype=torch.float64)

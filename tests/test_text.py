@@ -12,6 +12,7 @@ from vaecli import load_run
 from vaecli.compose import CONFIGS
 from vaecli.diagnosis.latent_use import shuffled
 from vaecli.diagnosis.rate import evaluate
+from vaecli.errors import UsageError
 
 MODELS = ("lstm", "dilated_cnn", "transformer")
 SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
@@ -140,3 +141,19 @@ def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(train, text)
     ran = train("model=lstm", *text, "trainer.max_steps=1")
     (labels,) = ran.directory.glob("tensorboard/*/codes/metadata.tsv")
     assert set(labels.read_text().splitlines()) <= set(lines())
+
+
+def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text, tmp_path, capsys):
+    from vaecli.diagnose import _main as diagnose
+
+    ran = train("model=lstm", *text, "trainer.max_steps=1", "diagnosis=quick")
+    words = ran.json("vocabulary.json")["words"]
+    _, data, _ = load_run(ran.directory)
+    assert words == list(data.vocabulary.words)
+    write(tmp_path / "text.txt", [line.replace("cat", "cow") for line in lines()])
+    with pytest.raises(UsageError, match="other words"):
+        load_run(ran.directory)
+    assert diagnose([str(ran.directory)]) == 2
+    assert "other words" in capsys.readouterr().err
+    resumed = train("resume=run", "trainer.max_steps=2")
+    assert resumed.code == 2

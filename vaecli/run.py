@@ -21,7 +21,7 @@ from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
-from vaecli.rundir import SUMMARY
+from vaecli.rundir import SUMMARY, VOCABULARY
 from vaecli.training.fit import STRANGE, VALIDATION_SAMPLES, Fit
 from vaecli.training.meter import Diverged
 from vaecli.training.precision import choose_precision, hidden_gpus
@@ -247,6 +247,10 @@ class Run:
             seeds = {"seed": self.config.seed, "data.seed": self.plain["data"].get("seed", 0)}
             described = environment.describe(self.precision.device, seeds)
             self.directory.write_json("environment.json", described)
+        words = self.data.vocabulary
+        if words is not None and not (self.directory.path / VOCABULARY).exists():
+            known = {"level": words.level.value, "words": words.words}
+            self.directory.write_json(VOCABULARY, known)
 
     def _introduce(self) -> None:
         fit = self.fit

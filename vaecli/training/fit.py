@@ -166,7 +166,8 @@ class Fit(Loop):
         """`forward` compiled; under trainer.compile=auto it stays as it is if that fails."""
         auto = self.trainer.compile is Compile.auto
         otherwise = (lambda text: self.observer.warn(text)) if auto else None
-        return compiled(forward, self.precision.device, otherwise=otherwise)
+        whole = self.data.kind is not Kind.TOKENS
+        return compiled(forward, self.precision.device, whole=whole, otherwise=otherwise)
 
     def _step(self) -> None:
         self.set_lrs()

@@ -16,7 +16,9 @@ from torch.nn.functional import linear
 from vaecli.data.vocabulary import END, PAD
 from vaecli.models.base import Capacity, Family
 from vaecli.models.blocks import require_at_least, require_size
-from vaecli.models.vae import VAE
+from vaecli.models.vae import VAE, repeated
+
+LOGITS = 2**26  # bytes of logits that an evaluation holds at once
 
 
 class Pooling(Enum):
@@ -35,9 +37,26 @@ class SequenceVAE(VAE):
         """Logits (N, V, 1, T), float32, for codes z (N, Z), each token from those before it."""
         return self._logits(self.decoder.features(z, x))
 
+    def log_px(self, x: Tensor, z: Tensor, read: Tensor | None = None) -> Tensor:
+        """Log p(x|z): x (B, 1, 1, T), z (K, B, Z) -> (K, B), summed over tokens; see VAE."""
+        K, B, Z = z.shape
+        x, given = repeated(x, read, K)
+        return self._by_position(x, z.reshape(K * B, Z), given).sum(1).view(K, B)
+
     def log_px_by_position(self, x: Tensor, z: Tensor) -> Tensor:
-        """Log p(x_t|z, x_before_t), 0 for padding: x (B, 1, 1, T), z (B, Z) -> (B, T)."""
-        return self.likelihood.per_position(self.decode(z, x), x)
+        """Log p(x_t|z, x_before_t), 0 for padding: x (N, 1, 1, T), z (N, Z) -> (N, T)."""
+        return self._by_position(x, z, x)
+
+    def _by_position(self, x: Tensor, z: Tensor, given: Tensor) -> Tensor:
+        # Without gradients logits of N*T*V numbers need never be held at once.
+        logits = 4 * self.shape[0] * x.shape[-1]  # bytes of a sequence's
+        rows = len(x) if torch.is_grad_enabled() else max(1, LOGITS // logits)
+        parts = zip(x.split(rows), z.split(rows), given.split(rows), strict=True)
+        found = [
+            self.likelihood.per_position(self.decode(codes, read), tokens)
+            for tokens, codes, read in parts
+        ]
+        return torch.cat(found)
 
     def _logits(self, features: Tensor) -> Tensor:
         # The bias goes into the product: on its own it would be one more pass over N*T*V numbers.

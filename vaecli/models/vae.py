@@ -86,11 +86,10 @@ class VAE(nn.Module):
         read: what the decoder is given to read in place of x.
         """
         K, B, Z = z.shape
-        repeated = _repeated(x, K)  # (K*B, C, H, W)
-        given = repeated if read is None or read is x else _repeated(read, K)
-        out = self.decode(z.reshape(K * B, Z), given)
+        x, given = repeated(x, read, K)
+        out = self.decode(z.reshape(K * B, Z), given)  # (K*B, outputs*C, H, W)
         with torch.autocast(x.device.type, enabled=False):
-            return self.likelihood.log_prob(out, repeated).reshape(K, B)
+            return self.likelihood.log_prob(out, x).reshape(K, B)
 
     def noise_shapes(self, B: int) -> dict[str, tuple[int, ...]]:
         """The standard normal noise that one forward pass over B examples consumes."""
@@ -124,6 +123,11 @@ class VAE(nn.Module):
         return x
 
 
-def _repeated(x: Tensor, K: int) -> Tensor:
-    """(B, ...) -> (K*B, ...)."""
-    return x if K == 1 else x.expand(K, *x.shape).flatten(0, 1)
+def repeated(x: Tensor, read: Tensor | None, K: int) -> tuple[Tensor, Tensor]:
+    """X (B, ...) and what is read in its place (None: x itself), K times: (K*B, ...) each."""
+
+    def again(part: Tensor) -> Tensor:
+        return part if K == 1 else part.expand(K, *part.shape).flatten(0, 1)
+
+    own = again(x)
+    return own, own if read is None or read is x else again(read)

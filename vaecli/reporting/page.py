@@ -65,8 +65,8 @@ def write_page(
         fold("Configuration", f"<pre>{escaped(config_yaml)}</pre>"),
         fold("Environment", f"<pre>{escaped(_json(environment))}</pre>"),
         fold("Summary of the run", f"<pre>{escaped(_json(summary))}</pre>"),
-        "<footer>Written by vaecli. Densities are in nats per example: summed over pixels, or tokens, and "
-        "latent dimensions, averaged over examples.</footer>",
+        "<footer>Written by vaecli. Densities are in nats per example: summed over pixels or "
+        "tokens, and over latent dimensions, averaged over examples.</footer>",
     ]
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -218,3 +218,16 @@ def test_categorical_at_the_edges_of_the_noise_is_a_token():
         drawn = Categorical().sample(out, torch.full((2, 1, 1, 1), edge))
         assert ((drawn >= 0) & (drawn < V)).all()
     assert math.isfinite(Categorical().log_prob(out, drawn.clamp(min=1)).sum().item())
+
+
+@families
+def test_an_evaluation_in_parts_is_the_same(family, monkeypatch):
+    vae, x = model(family), tokens()
+    z = torch.randn(3, len(x), Z)
+    whole = vae.log_px(x, z)
+    monkeypatch.setattr("vaecli.models.sequences.LOGITS", 4 * V * T * 2)  # two sequences at a time
+    decode, seen = vae.decode, []
+    monkeypatch.setattr(vae, "decode", lambda z, x: (seen.append(len(x)), decode(z, x))[1])
+    with torch.no_grad():
+        torch.testing.assert_close(vae.log_px(x, z), whole, rtol=1e-5, atol=1e-5)
+    assert seen == [2] * 6

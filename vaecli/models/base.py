@@ -11,7 +11,6 @@ from typing import ClassVar
 from torch import nn
 
 from vaecli.errors import require
-from vaecli.models.vae import VAE
 
 MOST_LATENTS = 10_000  # the diagnosis decomposes their covariance: 0.8 GB
 
@@ -34,8 +33,6 @@ class Family(ABC):
     # The rows behind decoder=small|medium|large; a size that is not listed is refused.
     capacities: ClassVar[dict[str, Capacity]]
     autoregressive: ClassVar[bool] = False
-    of_sequences: ClassVar[bool] = False  # its data are tokens, (V, 1, T), and not images
-    vae: ClassVar[type[VAE]] = VAE  # that its encoder and decoder are put into
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""

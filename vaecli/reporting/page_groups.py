@@ -37,7 +37,6 @@ _ELSEWHERE = {
     "verdict",
     "next_commands",
     "settings",
-    "texts",
 }
 
 

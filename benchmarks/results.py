@@ -19,13 +19,15 @@ HERE = Path(__file__).resolve().parent
 def hardware(device: str | None = None) -> str:
     """A short name of what computes: the GPU's, as h100 or t4, or the number of CPU cores.
 
+    Cores without AVX-512 are named apart: a table of theirs must not replace one of cores with it.
     device: "cpu" where it computes though there is a GPU.
     """
     if torch.cuda.is_available() and device != "cpu":
         name = torch.cuda.get_device_name().lower()
         model = re.search(r"\b[a-z]+\d+\w*", name)
         return model[0] if model else re.sub(r"\W+", "", name)
-    return f"cpu{os.cpu_count()}"
+    capability = get_cpu_capability().lower()
+    return f"cpu{os.cpu_count()}" + ("" if capability == "avx512" else capability)
 
 
 def environment_lines(device: str | None = None) -> list[str]:

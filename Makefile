@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all test-launchers test-faults lint acceptance studies benchmark tables clean
+.PHONY: demo test test-all test-launchers test-faults lint acceptance studies studies-text benchmark tables clean
 
 demo: $(INSTALLED)
 	$(BIN)/vae-train -m schedule.beta=1,2,4
@@ -60,6 +60,16 @@ studies: $(INSTALLED)
 	$(STUDY)/compare_strategies_equal_time experiment=compare_strategies_equal_time
 	$(STUDY)/critical_beta experiment=critical_beta
 
+# The studies of text: some hours on two cores.
+TEXT = $(BIN)/vae-train data.path=$(DATA)/kjv.txt data.min_count=10 hydra.sweep.dir=outputs/studies
+studies-text: $(INSTALLED)
+	$(TEXT)/compare_text experiment=compare_text
+	$(TEXT)/compare_text_annealing experiment=compare_text_annealing
+	$(BIN)/vae-compare outputs/studies/compare_text outputs/studies/compare_text_annealing \
+	  --out outputs/studies/compare_text_all
+	$(TEXT)/receptive_field experiment=receptive_field
+	$(BIN)/python benchmarks/trajectories.py
+
 # The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.
 tables: $(INSTALLED)
 	$(BIN)/python benchmarks/mitigations.py --data $(DATA)
@@ -72,6 +82,7 @@ benchmark: $(BENCH)/.installed
 	$(BIN)/python benchmarks/startup.py --data $(DATA)
 	$(BIN)/python benchmarks/diagnosis.py --data $(DATA)
 	$(BIN)/python benchmarks/sweep.py --data $(DATA)
+	$(BIN)/python benchmarks/tokens.py --text $(DATA)/kjv.txt
 
 $(BENCH)/.installed: $(INSTALLED)
 	$(BIN)/python -m venv --without-pip $(BENCH)

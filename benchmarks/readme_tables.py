@@ -7,10 +7,10 @@ nothing.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 
-import torch
 import yaml
 
 from vaecli.models.base import Family
@@ -18,24 +18,38 @@ from vaecli.options import find
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-FAMILIES = ("linear", "mlp", "cnn", "resnet", "pixelcnn")
-SHAPE = (1, 28, 28)
+IMAGES = ("linear", "mlp", "cnn", "resnet", "pixelcnn")
+SEQUENCES = ("lstm", "dilated_cnn", "transformer")
+IMAGE, SEQUENCE = (1, 28, 28), (3000, 1, 40)
 
 
 def capacities() -> list[str]:
-    """Decoder capacity by family and size, with the parameters at 28x28 and 20 latents."""
+    """Decoder capacity by family and size, with the parameters at 20 latents."""
     lines = [
         "| model | decoder | width | depth | receptive field | parameters (28x28, z 20) |",
         "|---|---|---|---|---|---|",
+        *rows(IMAGES, IMAGE, biases=math.prod(IMAGE)),
     ]
-    for name in FAMILIES:
+    return [
+        *lines,
+        "",
+        "| model | decoder | width | depth | receptive field | parameters (3,000 words, z 20) |",
+        "|---|---|---|---|---|---|",
+        *rows(SEQUENCES, SEQUENCE, biases=SEQUENCE[0]),
+    ]
+
+
+def rows(names: tuple[str, ...], shape: tuple[int, int, int], *, biases: int) -> list[str]:
+    """One row a family and size; biases: of the output, which the VAE owns."""
+    made = []
+    for name in names:
         family = find("model", name, Family)(latent_dim=20)
         for size, capacity in family.capacities.items():
-            decoder = family.decoder(SHAPE, 1, capacity)
-            count = sum(p.numel() for p in decoder.parameters()) + torch.Size(SHAPE).numel()
+            decoder = family.decoder(shape, 1, capacity)
+            count = sum(p.numel() for p in decoder.parameters()) + biases
             cells = [value or "-" for value in dataclasses.astuple(capacity)]
-            lines.append(f"| {name} | {size} | {' | '.join(map(str, cells))} | {count:,} |")
-    return lines
+            made.append(f"| {name} | {size} | {' | '.join(map(str, cells))} | {count:,} |")
+    return made
 
 
 def data_sets() -> list[str]:

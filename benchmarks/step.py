@@ -40,7 +40,12 @@ from vaecli.compose import CONFIGS
 from vaecli.config import Config, read
 from vaecli.data.base import Data
 from vaecli.training.fit import Fit
-from vaecli.training.precision import choose_device, choose_precision, prepare_process
+from vaecli.training.precision import (
+    choose_device,
+    choose_precision,
+    has_bf16,
+    prepare_process,
+)
 from vaecli.training.signals import StopRequests
 
 LR, LATENT = 1e-3, 20
@@ -88,10 +93,12 @@ def main() -> None:
 
 def measured(case: Case, options: argparse.Namespace) -> list[str]:
     """The section of the results on one case."""
-    times: dict[str, list[float]] = {name: [] for name in LOOPS}
-    peaks: dict[torch.dtype, float] = {torch.float32: 0.0, torch.bfloat16: 0.0}
+    bf16 = has_bf16(torch.device(options.device))
+    loops = [name for name in LOOPS if bf16 or "bf16" not in name]
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    peaks = dict.fromkeys([torch.float32, *([torch.bfloat16] if bf16 else [])], 0.0)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        pools = {name: stack.enter_context(process(name, case, options, scratch)) for name in LOOPS}
+        pools = {name: stack.enter_context(process(name, case, options, scratch)) for name in loops}
         for turn in range(1 + options.repeats):
             for name, pool in pools.items():
                 times[name].append(pool.submit(train).result())
@@ -299,6 +306,8 @@ def section(
 ) -> list[str]:
     n, flops = case.batch * case.batches, step_flops(case, options) * case.batches
     side = largest_product(options.device)
+    fast = peaks.get(torch.bfloat16)
+    in_bf16 = f"{fast / 1e9:.0f} in bf16" if fast else "and no bf16 on this processor"
     rows = []
     for name, found in times.items():
         peak = peaks[torch.bfloat16 if "bf16" in name else torch.float32]
@@ -312,7 +321,7 @@ def section(
         f"\n## {case.model}, batch {case.batch}\n",
         f"{case.batches} updates a measurement, {flops / case.batches / 1e9:.2f} GFLOP each; peak "
         f"of {side}x{side} products in this run: {peaks[torch.float32] / 1e9:.0f} GFLOP/s in "
-        f"float32, {peaks[torch.bfloat16] / 1e9:.0f} in bf16.\n",
+        f"float32, {in_bf16}.\n",
         "| loop | ms per update | images/s | share of its peak | time / vaecli's |",
         "|---|---|---|---|---|",
         *rows,

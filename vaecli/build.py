@@ -8,12 +8,11 @@ import torch
 from torch import nn
 
 from vaecli.config import Config
-from vaecli.data.base import Data
+from vaecli.data.base import Data, Kind
 from vaecli.data.statistics import pixel_statistics
 from vaecli.environment import free_bytes
 from vaecli.errors import require
 from vaecli.models.likelihoods.base import Likelihood
-from vaecli.models.vae import VAE
 from vaecli.objectives.objective import Objective
 from vaecli.randomness import derive
 from vaecli.theory import prediction
@@ -35,6 +34,7 @@ def check(config: Config, data: Data) -> None:
         f"is larger than the training split of {data.name} ({n} examples)",
         f"use trainer.batch_size={n} or less",
     )
+    _require_fitting(config, data)
     config.model.validate_shape(data.shape)
     _, likelihood = config.make_likelihood(data)
     per_epoch = n // size
@@ -46,6 +46,16 @@ def check(config: Config, data: Data) -> None:
     config.schedule.curve(steps, per_epoch)
     chosen(config.trainer.compile, data.device, steps=1)
     _require_room(config, data, likelihood)
+
+
+def _require_fitting(config: Config, data: Data) -> None:
+    """Raise UsageError for a family of images over sequences, or the other way round."""
+    sequences = data.kind is Kind.TOKENS
+    wanted, other = ("sequences", "lstm") if sequences else ("images", "mlp")
+    require(
+        config.model.of_sequences is sequences, "model", config.plain["model"]["name"],
+        f"is not for {wanted}, and data={data.name} holds {wanted}", f"try model={other}",
+    )  # fmt: skip
 
 
 def _require_room(config: Config, data: Data, likelihood: Likelihood) -> None:
@@ -78,13 +88,14 @@ def build(config: Config, data: Data) -> Objective:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initialisation"))
         encoder, decoder = _networks(config, data, likelihood)
-        vae = VAE(
+        vae = config.model.vae(
             encoder=encoder,
             decoder=decoder,
             likelihood=likelihood,
             output_bias=likelihood.start(mean, variance),
             latent_dim=config.model.latent_dim,
             autoregressive=config.model.autoregressive,
+            shape=data.shape,
         )
         objective = Objective(vae, config.strategies)
     if data.device.type == "cuda":  # what tensor cores want; a CPU gains nothing (docs/speed.md)

@@ -117,6 +117,7 @@ AUTO_LIKELIHOOD = {
     "grey": "bernoulli",
     "colour": "discretized_logistic",
     "real": "gaussian",
+    "tokens": "categorical",
 }
 
 
@@ -161,6 +162,12 @@ def read(composed: DictConfig) -> Config:
     for part in (data, model, trainer, diagnosis, sweep, *strategies):
         part.validate()
     schedule.validate(trainer.epochs)
+    for strategy in strategies:
+        require(
+            model.autoregressive or not strategy.of_autoregressive, "strategy", _name(strategy),
+            f"needs a decoder that reads x, which that of model={plain['model']['name']} does not",
+            "use model=pixelcnn, or data=text model=lstm",
+        )  # fmt: skip
     capacity = _capacity(_typed("decoder", _Decoder, plain["decoder"]), model, plain)
     choose_precision(trainer.amp, choose_device(top.device))
     return Config(

@@ -136,7 +136,13 @@ def _diagnose(options: argparse.Namespace) -> int:
 def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     from vaecli.build import build, check
     from vaecli.diagnosis.rate import NotFinite
-    from vaecli.load import load_config, load_plain, restore, saved_overrides
+    from vaecli.load import (
+        load_config,
+        load_plain,
+        require_own_words,
+        restore,
+        saved_overrides,
+    )
     from vaecli.report import report_again
     from vaecli.rundir import SUMMARY, RunDirectory, check_writable
 
@@ -154,6 +160,7 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     config.data.check_files()
     data = config.data.load().to(precision.device)
     check(config, data)
+    require_own_words(path, data)
     vae = build(config, data).vae
     if weights is None:
         weights = directory.checkpoints / f"{config.diagnosis.checkpoint.value}.pt"

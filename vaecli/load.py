@@ -13,10 +13,10 @@ from vaecli.data.base import Data
 from vaecli.errors import UsageError, require
 from vaecli.identity import PLACE
 from vaecli.models.vae import VAE
-from vaecli.rundir import RESOLVED
+from vaecli.rundir import RESOLVED, VOCABULARY
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
-from vaecli.untrusted import require_own_files, yaml_text
+from vaecli.untrusted import glance, require_own_files, yaml_text
 
 
 def load_run(
@@ -35,6 +35,7 @@ def load_run(
     config = load_config(Path(path), extend=extend)
     data = config.data.load().to(choose_device(device))
     check(config, data)
+    require_own_words(Path(path), data)
     vae = build(config, data).vae
     restore(vae, Path(path) / "checkpoints" / f"{checkpoint_name}.pt")
     return vae.eval(), data, config
@@ -98,6 +99,17 @@ def load_plain(path: Path) -> dict[str, Any]:
     sound = isinstance(extend, list) and all(isinstance(name, str) for name in extend)
     require(sound, "run", file, "is no config of vaecli", OTHER)
     return plain
+
+
+def require_own_words(path: Path, data: Data) -> None:
+    """Raise UsageError if the run at `path` was trained on a text with other words."""
+    words = glance(path / VOCABULARY).get("words")
+    own = None if data.vocabulary is None else list(data.vocabulary.words)
+    require(
+        words in (None, own), "data.path", data.name,
+        f"holds a text with other words than {path} was trained on",
+        "name that text: data.path=FILE",
+    )  # fmt: skip
 
 
 OTHER = "name the directory of a run that vae-train made"

@@ -11,7 +11,7 @@ import torch
 
 from vaecli.build import build
 from vaecli.config import Config, Stacking
-from vaecli.data.base import Data
+from vaecli.data.base import Data, Kind
 from vaecli.errors import UsageError
 from vaecli.identity import flat
 from vaecli.models.vae import VAE
@@ -95,6 +95,8 @@ def _own_reason(config: Config, data: Data) -> str | None:
             return f"strategy={name} decides by the run's own losses what comes next"
     if config.trainer.max_seconds is not None:
         return "trainer.max_seconds gives each run a time of its own"
+    if data.kind is Kind.TOKENS:
+        return "batches of sequences differ in length from run to run"
     if choose_precision(config.trainer.amp, data.device).dtype is torch.float16:
         return "trainer.amp=fp16 scales each run's loss by its own history"
     return None

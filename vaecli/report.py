@@ -15,10 +15,11 @@ import torch
 from vaecli import environment
 from vaecli.build import predict
 from vaecli.config import Config, to_yaml
-from vaecli.data.base import Data
+from vaecli.data.base import Data, Kind
 from vaecli.diagnosis import diagnose, latent_space, verdict
 from vaecli.diagnosis.foreign_model import ForeignModel
 from vaecli.diagnosis.rate import Encoded, sample_codes
+from vaecli.diagnosis.texts import said
 from vaecli.models.vae import VAE
 from vaecli.reporting.page import write_page
 from vaecli.reporting.plots import Pictures, write_plots
@@ -66,7 +67,8 @@ def report(
     figures = {key: diagnosis[key] for key in SUMMARISED} | _headlines(diagnosis)
     directory.update_summary(**figures)
     if pictures is not None:
-        _show(board, directory.rows()[-1]["step"], data, encoded, pictures)
+        step, written = directory.rows()[-1]["step"], diagnosis.get("texts", {})
+        _show(board, step, data, encoded, pictures, written)
     board.final({**diagnosis, **figures})
     directory.write_json("diagnosis.json", diagnosis)
     _page(directory, diagnosis, pictures, _title(overrides))
@@ -216,16 +218,30 @@ def _not_to_propose(config: Config) -> set[str]:
     return {f"decoder={decoder}", f"schedule={schedule}", *strategies, *lacking}
 
 
-def _show(board: TensorBoard, step: int, data: Data, encoded: Encoded, pictures: Pictures) -> None:
-    board.pictures(step, pictures.originals, pictures.reconstructions, pictures.samples)
+def _show(
+    board: TensorBoard,
+    step: int,
+    data: Data,
+    encoded: Encoded,
+    pictures: Pictures,
+    written: dict[str, Any],
+) -> None:
     mu = encoded.mu[:EMBEDDED]
-    images = data.batch(getattr(data, encoded.split), torch.arange(len(mu))).cpu()
-    labels = None if encoded.y is None else encoded.y[:EMBEDDED]
+    shown = torch.arange(len(mu))
+    if data.kind is Kind.TOKENS:
+        board.texts(step, written)
+        board.embedding(step, mu, said(data, encoded.split, shown))
+        return
+    board.pictures(step, pictures.originals, pictures.reconstructions, pictures.samples)
+    images = data.batch(getattr(data, encoded.split), shown).cpu()
+    labels = None if encoded.y is None else encoded.y[:EMBEDDED].tolist()
     board.embedding(step, mu, labels, images)
 
 
 def _pictures(vae: VAE, data: Data, encoded: Encoded, config: Config) -> Pictures:
     seed = config.seed
+    if data.kind is Kind.TOKENS:
+        return _pictures_of_codes(data, encoded, config)
     originals, reconstructions = latent_space.reconstructions(vae, data, encoded, seed=seed)
     swept, dims = latent_space.traversals(vae, encoded, seed=seed)
     return _pictures_of_codes(data, encoded, config)._replace(

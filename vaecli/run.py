@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
+
 from vaecli import environment
 from vaecli.build import build, predict
 from vaecli.config import Config
@@ -21,10 +23,10 @@ from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
-from vaecli.rundir import SUMMARY
+from vaecli.rundir import SUMMARY, VOCABULARY
 from vaecli.training.fit import STRANGE, VALIDATION_SAMPLES, Fit
 from vaecli.training.meter import Diverged
-from vaecli.training.precision import choose_precision, hidden_gpus
+from vaecli.training.precision import choose_precision, has_bf16, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
 
 DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
@@ -247,6 +249,10 @@ class Run:
             seeds = {"seed": self.config.seed, "data.seed": self.plain["data"].get("seed", 0)}
             described = environment.describe(self.precision.device, seeds)
             self.directory.write_json("environment.json", described)
+        words = self.data.vocabulary
+        if words is not None and not (self.directory.path / VOCABULARY).exists():
+            known = {"level": words.level.value, "words": words.words}
+            self.directory.write_json(VOCABULARY, known)
 
     def _introduce(self) -> None:
         fit = self.fit
@@ -255,6 +261,11 @@ class Run:
         if self.config.device == "auto" and hidden_gpus():
             self.log.warning(
                 "Warning: CUDA_VISIBLE_DEVICES is set but empty, so no GPU can be used"
+            )
+        if self.precision.dtype is torch.bfloat16 and not has_bf16(self.precision.device):
+            self.log.warning(
+                "Warning: this processor emulates bf16, many times slower than float32; "
+                "trainer.amp=off"
             )
         if fit.restarted_streams:
             self.log.warning(

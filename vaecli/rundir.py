@@ -22,6 +22,7 @@ from vaecli.untrusted import glance, text_of
 
 SUMMARY, LOG = "summary.json", "train.log"
 RESOLVED = "config.resolved.yaml"  # the last file that a run writes before it begins
+VOCABULARY = "vocabulary.json"  # of a run on text
 
 
 class RunDirectory:

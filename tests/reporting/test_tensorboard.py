@@ -44,7 +44,7 @@ def whole_run(tmp_path_factory):
         for row in rows:
             board.evaluation(row)
         board.pictures(2400, shown.originals, shown.reconstructions, shown.samples)
-        board.embedding(2400, shown.mu, shown.labels, torch.rand(200, 1, 8, 8))
+        board.embedding(2400, shown.mu, shown.labels.tolist(), torch.rand(200, 1, 8, 8))
         board.final(
             {**diagnosis(), "mutual_information": 3.9, "log_px": -31.0, "shuffle_rise": 9.0}
         )

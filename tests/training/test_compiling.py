@@ -55,6 +55,31 @@ def test_a_compiled_stack_makes_the_losses_of_an_eager_one_and_one_graph(tmp_pat
             assert stacked["loss"] == pytest.approx(single["loss"], rel=2e-5)
 
 
+# torch.compile's own, where it goes on after an LSTM that it leaves alone.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path, monkeypatch):
+    from sentences import write
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
+    path = write(tmp_path / "t.txt", ["ab " * (1 + n % 12) for n in range(400)])
+    common = ["data=text", f"data.path={path}", "data.level=char", "model=dilated_cnn",
+              "model.encoder_width=8", "decoder.width=8", "trainer.batch_size=16",
+              "trainer.max_steps=40", "strategy=encoder_steps"]  # fmt: skip
+    eager, compiled = fits(common, [[], ["trainer.compile=on"]], tmp_path, "alone")
+    torch._dynamo.reset()
+    counters.clear()
+    for fit in (eager, compiled):
+        fit.run(StopRequests(), fit.observer)
+    widths = {8 * -(-n // 8) for n in eager.data.train.length.tolist()}
+    assert len(widths) == 5
+    # Before and after the encoder's LSTM, in two ways of moving; once more at the first call.
+    assert counters["stats"]["unique_graphs"] <= 2 * 2 * len(widths) + 1
+    assert counters["stats"]["unique_graphs"] > 8  # PyTorch's limit
+    for ours, theirs in zip(rows_of(compiled), rows_of(eager), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-5)
+
+
 def test_there_is_no_end_to_how_many_runs_of_a_process_are_compiled(monkeypatch):
     """torch.compile keeps at most 8 graphs of one function, and a run may have three."""
     compile_ = torch.compile

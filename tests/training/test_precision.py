@@ -51,6 +51,14 @@ def test_densities_stay_in_float32_under_autocast(train):
     assert {part.dtype for part in terms} == {torch.float32}
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_a_processor_without_bf16_is_named(able, train, monkeypatch):
+    monkeypatch.setattr("vaecli.run.has_bf16", lambda device: able)
+    ran = train("trainer.max_steps=1", "diagnosis=quick", "trainer.amp=bf16")
+    assert ran.code == 0
+    assert ("emulates bf16" in ran.out) is not able
+
+
 def test_auto_is_float32_on_a_cpu():
     assert choose_precision(Amp.auto, torch.device("cpu")).dtype is None
 

@@ -1,6 +1,6 @@
 """Moments of the training split, pixel by pixel."""
 
-# N examples, C channels, H height, W width
+# N examples, C channels, H height, W width, V tokens
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
+from vaecli.data.base import Data, Kind
 from vaecli.data.images import chunk
+from vaecli.data.vocabulary import PAD
 
 CHUNK = 2000  # images converted to float at once, or fewer if they are large
 
@@ -19,9 +20,17 @@ CHUNK = 2000  # images converted to float at once, or fewer if they are large
 def pixel_statistics(data: Data) -> tuple[Tensor, Tensor]:
     """Mean and population variance of each pixel over the training split, (C, H, W) each.
 
-    Of a dynamically binarised set: those of the binary pixels. Kept for the last data set,
+    Of a dynamically binarised set: those of the binary pixels. Of sequences: of the indicator of
+    each token, over all positions that are not padding, (V, 1, 1) each. Kept for the last data set,
     because initialisation, theory and diagnosis all ask.
     """
+    if data.kind is Kind.TOKENS:
+        count = torch.bincount(
+            data.train.x.flatten().long().cpu(), minlength=data.shape[0]
+        ).double()
+        count[PAD] = 0
+        mean = (count / count.sum()).float()[:, None, None]
+        return mean, mean * (1 - mean)
     n = len(data.train.x)
     total = torch.zeros(data.shape, dtype=torch.float64)
     squares = torch.zeros(data.shape, dtype=torch.float64)

@@ -26,7 +26,10 @@ from vaecli.diagnosis.rate import (
     first_rows,
     mean_variance,
 )
+from vaecli.diagnosis.sequences import sequences
 from vaecli.diagnosis.settings import DiagnosisConfig
+from vaecli.diagnosis.texts import texts
+from vaecli.models.sequences import SequenceVAE
 from vaecli.models.vae import VAE
 
 REFINED = 128  # examples whose posteriors are optimised one by one
@@ -144,6 +147,10 @@ def _groups(
         steps = settings.refine_steps
         refined = refine(vae, data, encoded, most=most, steps=steps, seed=seed)
         groups |= {} if refined is None else {"inference": refined[0]}
+    if isinstance(vae, SequenceVAE):
+        groups["sequences"] = sequences(vae, data, encoded, groups, neg_elbo, seed=seed)
+        if settings.plots:
+            groups["texts"] = texts(vae, data, encoded, seed=seed)
     return groups
 
 

@@ -75,7 +75,8 @@ def bytes_per_code(vae: VAE, x: Tensor, z: Tensor) -> int:
 
     All of them, as float32: no more than that is alive at once.
     """
-    counted = 8 * x.numel()  # the likelihood works on a few tensors of the size of x
+    size = math.prod(vae.shape) if isinstance(vae, VAE) else x.numel()
+    counted = 8 * size  # the likelihood works on a few tensors of the size of x, one-hot for tokens
 
     def count(module: nn.Module, inputs: object, output: object) -> None:
         nonlocal counted

@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import nn
 
 from vaecli.errors import require
+from vaecli.models.vae import VAE
 
 MOST_LATENTS = 10_000  # the diagnosis decomposes their covariance: 0.8 GB
 
@@ -33,6 +34,8 @@ class Family(ABC):
     # The rows behind decoder=small|medium|large; a size that is not listed is refused.
     capacities: ClassVar[dict[str, Capacity]]
     autoregressive: ClassVar[bool] = False
+    of_sequences: ClassVar[bool] = False  # its data are tokens, (V, 1, T), and not images
+    vae: ClassVar[type[VAE]] = VAE  # that its encoder and decoder are put into
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""

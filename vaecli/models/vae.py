@@ -23,6 +23,18 @@ class Terms(NamedTuple):
     z: Tensor  # (K, B, Z)
 
 
+class Reading(nn.Module):
+    """What an autoregressive decoder reads of x while it is trained: all of it."""
+
+    def noise_shapes(self, B: int, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+        """The standard normal noise that one pass over B examples consumes, beside that of z."""
+        return {}
+
+    def forward(self, x: Tensor, noise: dict[str, Tensor]) -> Tensor:
+        """X (B, C, H, W) -> what stands for it, of the same shape."""
+        return x
+
+
 class VAE(nn.Module):
     """p(z) p(x|z) with the amortised posterior q(z|x) (Kingma & Welling 2014).
 
@@ -40,16 +52,19 @@ class VAE(nn.Module):
         output_bias: Tensor,
         latent_dim: int,
         autoregressive: bool = False,
+        shape: tuple[int, int, int] | None = None,
     ):
+        """shape: (C, H, W) of an example; None takes that of `output_bias`."""
         super().__init__()
         self.encoder = encoder
         self.posterior: nn.Module = Posterior()
         self.prior: nn.Module = StandardNormal()
         self.decoder = decoder
+        self.reading: nn.Module = Reading()
         self.likelihood = likelihood
         self.output_bias = nn.Parameter(output_bias.clone())  # (outputs*C, H, W)
         self.latent_dim = latent_dim
-        self.shape = (output_bias.shape[0] // likelihood.outputs, *output_bias.shape[1:])
+        self.shape = shape or (output_bias.shape[0] // likelihood.outputs, *output_bias.shape[1:])
         self.autoregressive = autoregressive
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,25 +80,29 @@ class VAE(nn.Module):
         """
         return self.decoder(z, x).float() + self.output_bias
 
-    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
-        """Log p(x|z): x (B, C, H, W), z (K, B, Z) -> (K, B), summed over pixels."""
+    def log_px(self, x: Tensor, z: Tensor, read: Tensor | None = None) -> Tensor:
+        """Log p(x|z): x (B, C, H, W), z (K, B, Z) -> (K, B), summed over pixels.
+
+        read: what the decoder is given to read in place of x.
+        """
         K, B, Z = z.shape
-        repeated = x if K == 1 else x.expand(K, *x.shape).flatten(0, 1)  # (K*B, C, H, W)
-        out = self.decode(z.reshape(K * B, Z), repeated)
+        x, given = repeated(x, read, K)
+        out = self.decode(z.reshape(K * B, Z), given)  # (K*B, outputs*C, H, W)
         with torch.autocast(x.device.type, enabled=False):
-            return self.likelihood.log_prob(out, repeated).reshape(K, B)
+            return self.likelihood.log_prob(out, x).reshape(K, B)
 
     def noise_shapes(self, B: int) -> dict[str, tuple[int, ...]]:
         """The standard normal noise that one forward pass over B examples consumes."""
-        return {"z": (1, B, self.latent_dim)}
+        return {"z": (1, B, self.latent_dim), **self.reading.noise_shapes(B, self.shape)}
 
     def forward(self, x: Tensor, noise: dict[str, Tensor]) -> Terms:
-        """X (B, C, H, W), noise["z"] (K, B, Z) standard normal -> Terms."""
+        """The pass of training: x (B, C, H, W), noise["z"] (K, B, Z) standard normal -> Terms."""
         mu, logvar = self.encode(x)
         z = mu + torch.exp(0.5 * logvar) * noise["z"]  # (K, B, Z)
         with torch.autocast(x.device.type, enabled=False):
             kl_per_dim = self.prior.kl_per_dim(mu, logvar)
-        return Terms(self.log_px(x, z), kl_per_dim, mu, logvar, z)
+        log_px = self.log_px(x, z, self.reading(x, noise))
+        return Terms(log_px, kl_per_dim, mu, logvar, z)
 
     # ------------------------------------------------------------------ pictures
 
@@ -102,3 +121,13 @@ class VAE(nn.Module):
                 drawn = self.likelihood.sample(self.decode(z, x), noise)
                 x[:, :, i, j] = drawn[:, :, i, j]
         return x
+
+
+def repeated(x: Tensor, read: Tensor | None, K: int) -> tuple[Tensor, Tensor]:
+    """X (B, ...) and what is read in its place (None: x itself), K times: (K*B, ...) each."""
+
+    def again(part: Tensor) -> Tensor:
+        return part if K == 1 else part.expand(K, *part.shape).flatten(0, 1)
+
+    own = again(x)
+    return own, own if read is None or read is x else again(read)

@@ -22,6 +22,7 @@ from vaecli.reporting.page_tables import (
     plain_table,
     words,
 )
+from vaecli.reporting.page_texts import texts
 from vaecli.reporting.page_words import CAPTIONS, COLLAPSE, FIGURES, RUN_STATES, STATUSES
 from vaecli.reporting.reading import information_bounds, leaf, value
 
@@ -54,6 +55,7 @@ def write_page(
         _listed("How to read these figures", "notes", diagnosis.get("notes") or []),
         _next_commands(diagnosis.get("next_commands") or []),
         _pictures(plots),
+        texts(diagnosis.get("texts") or {}),
         key_figures(diagnosis),
         groups(diagnosis),
         "<h2>Details</h2>",
@@ -63,8 +65,8 @@ def write_page(
         fold("Configuration", f"<pre>{escaped(config_yaml)}</pre>"),
         fold("Environment", f"<pre>{escaped(_json(environment))}</pre>"),
         fold("Summary of the run", f"<pre>{escaped(_json(summary))}</pre>"),
-        "<footer>Written by vaecli. Densities are in nats per example: summed over pixels and "
-        "latent dimensions, averaged over examples.</footer>",
+        "<footer>Written by vaecli. Densities are in nats per example: summed over pixels or "
+        "tokens, and over latent dimensions, averaged over examples.</footer>",
     ]
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -37,6 +37,7 @@ _ELSEWHERE = {
     "verdict",
     "next_commands",
     "settings",
+    "texts",
 }
 
 

@@ -82,6 +82,19 @@ LEAVES = {
         "Gain over the ELBO",
         "bound - ELBO, nats: a part of the gap KL(q(z|x) || p(z|x))",
     ),
+    "sequences.tokens_per_sequence": ("Tokens in a sequence", "its end among them, padding not"),
+    "sequences.perplexity": (
+        "Perplexity per token",
+        "exp of (distortion + rate) / tokens: at least that of the model; lower is better",
+    ),
+    "sequences.perplexity_importance_weighted": (
+        "Perplexity, importance-weighted",
+        "from the bound on log p(x): nearer to the model's own",
+    ),
+    "sequences.perplexity_no_code": (
+        "Perplexity without a code",
+        "of the decoder as a language model alone",
+    ),
     "inference.gain": (
         "ELBO gained",
         "by gradient steps on q(z|x) of single examples, the model fixed, nats: how far the "
@@ -138,6 +151,7 @@ GROUPS = {
     "latent_use": "Does the decoder use the code?",
     "baseline": "What is the code worth?",
     "likelihood": "How well does the model explain the data?",
+    "sequences": "How well is each token foretold?",
     "inference": "Does the encoder lag behind?",
     "pruning": "Are the dead dimensions dead?",
     "latent_space": "Is the class in the code?",

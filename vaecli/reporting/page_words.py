@@ -57,6 +57,8 @@ FIGURES = {
 }
 
 CAPTIONS = {
+    "use_by_position": "Where in a sequence the code matters. A decoder that is good at going on "
+    "from what it has written needs the code least where most is written.",
     "kl_heatmap": "Follow a row from left to right: colour that turns grey is a dimension dying. "
     "If many die together as beta rises, the warm-up or the target beta is the place to act.",
     "active_over_training": "The same history as a count. Two lines that part mean KL paid for "

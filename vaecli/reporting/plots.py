@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Pictures(NamedTuple):
     """What the figures beside the numbers are made of; a field that is None draws nothing.
 
-    Data that are no pictures, (n, D) say, draw nothing either.
+    Data that are no pictures, (n, D) say, draw nothing either; of sequences these stay None.
     n pictures, N coded examples, Z latent dimensions, M points of the map; tensors on any device.
     """
 
@@ -80,6 +80,8 @@ def _drawings(
     ]
     if leaf(diagnosis, "latent_use", "rise_per_dim"):
         drawings.append(("latent_use", lambda: use_plots.latent_use(diagnosis)))
+    if leaf(diagnosis, "sequences", "rise_by_position"):
+        drawings.append(("use_by_position", lambda: use_plots.use_by_position(diagnosis)))
     if leaf(diagnosis, "information", "rate_split"):
         drawings.append(("rate_split", lambda: use_plots.rate_split(diagnosis)))
     if p.mu is not None and p.logvar is not None:

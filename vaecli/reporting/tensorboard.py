@@ -11,7 +11,7 @@ import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -152,13 +152,23 @@ class TensorBoard:
             self._image("pictures/samples", mosaic(samples[:64], columns=8), step)
         self._open().flush()
 
+    def texts(self, step: int, written: dict[str, Any]) -> None:
+        """Write what a model of text writes: `texts` of the diagnosis."""
+        pairs = "\n\n".join(f"* {x}\n  * {y}" for x, y in written.get("reconstructions", []))
+        self._open().add_text("texts/reconstructions", pairs, step)
+        for key in ("samples", "interpolation"):
+            lines = "\n".join(f"* {line}" for line in written.get(key, []))
+            self._open().add_text(f"texts/{key}", lines, step)
+        self._open().flush()
+
     def embedding(
-        self, step: int, mu: Tensor, labels: Tensor | None = None, images: Tensor | None = None
+        self, step: int, mu: Tensor, labels: list | None = None, images: Tensor | None = None
     ) -> None:
         """Write codes mu (N, Z) for the projector, once, at the end: at most 2000 of them.
 
-        labels (N,) and images (N, C, H, W) in [0, 1] are optional; images are left out if they are
-        no pictures, or if all of them together would be too large for the projector.
+        labels (N, classes or texts) and images (N, C, H, W) in [0, 1] are optional; images are left
+        out if they are no pictures, or if all of them together would be too large for the
+        projector.
         """
         mu = mu[:MOST_POINTS].detach().float().cpu()
         thumbnails = (
@@ -170,7 +180,7 @@ class TensorBoard:
         shutil.rmtree(self._directory / f"{step:05d}", ignore_errors=True)
         self._open().add_embedding(
             mu,
-            metadata=None if labels is None else labels[: len(mu)].tolist(),
+            metadata=None if labels is None else labels[: len(mu)],
             label_img=images[: len(mu)].detach().float().cpu() if thumbnails else None,
             global_step=step,
             tag="codes",

@@ -238,6 +238,30 @@ def rate_split(diagnosis: dict) -> Figure:
     return drawn
 
 
+def use_by_position(diagnosis: dict) -> Figure:
+    """The rise of distortion at each position of a sequence that gets another one's code."""
+    drawn, axes = figure(3.4)
+    rise = np.array(leaf(diagnosis, "sequences", "rise_by_position") or [], float)  # (L,)
+    count = np.array(leaf(diagnosis, "sequences", "sequences_at_position") or [], float)
+    total = float((rise * count).sum() / count.max()) if len(rise) else 0.0
+    titled(
+        axes,
+        f"Another sequence's code: {total:+z.2f} nats, position by position",
+        "Tall at the left: the code says how the sequence begins, and the decoder goes on from "
+        "what it has written. Even: it is read throughout. Near 0: it is not read.",
+    )
+    if not np.isfinite(rise).any():
+        empty(axes, "no rise was measured")
+        return drawn
+    axes.bar(range(1, len(rise) + 1), rise, color=ACTIVE, width=0.82)
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    low, high = min(0.0, 1.2 * float(rise.min())), 1.2 * float(rise.max())
+    axes.set_ylim(low, max(high, LEAST_SCALE / 10))
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    labelled(axes, "position of the token", "rise of its distortion, nats")
+    return drawn
+
+
 def _measured(diagnosis: dict, key: str) -> bool:
     return value(diagnosis, "latent_use", key) is not None
 

@@ -94,7 +94,11 @@ class Batches:
 
     def _order(self, epoch: int) -> Tensor:
         if self._epoch is None or self._epoch[0] != epoch:
-            order = torch.randperm(self.n, generator=generator(self.seed, "order", index=epoch))
+            order = self._drawn(generator(self.seed, "order", index=epoch))
             # Moved once an epoch: a copy for each batch would make the host wait for the device.
             self._epoch = (epoch, order.to(self.device))
         return self._epoch[1]
+
+    def _drawn(self, random: torch.Generator) -> Tensor:
+        """The order of an epoch: (N,) int64."""
+        return torch.randperm(self.n, generator=random)

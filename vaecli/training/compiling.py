@@ -17,6 +17,9 @@ from vaecli.training.settings import Compile
 # What `auto` reckons with; to be measured on a GPU.
 COMPILE_SECONDS = 30  # with an empty cache
 STEP_SECONDS = 2e-3  # of the host, for an update of a small model that is not compiled
+MOST_GRAPHS = (
+    256  # of one run: one for each width of a batch of sequences; PyTorch's own limit is 8
+)
 
 
 def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
@@ -46,27 +49,33 @@ def compiled(
     forward: Callable[..., Outcome],
     device: torch.device,
     *,
+    whole: bool = True,
     otherwise: Callable[[str], None] | None = None,
 ) -> Callable[..., Outcome]:
     """`forward`, compiled at its first call, with its shapes fixed; on a GPU as a CUDA graph.
 
+    whole: as one graph; if not, what torch.compile leaves alone, an LSTM say, runs as it is.
     otherwise: if compiling fails it is told why, and `forward` goes on as it is; without it, the
     error is raised.
 
     Nothing changes from call to call but tensors, so it is compiled once for every way in which the
-    two halves of the model move; and again for a stack that a run has left. What was compiled for
-    the runs before is dropped: torch.compile counts all of them against one limit of 8.
+    two halves of the model move, of sequences for every width of a batch; and again for a stack
+    that a run has left. What was compiled for the runs before is dropped: torch.compile counts all
+    of them against one limit.
     """
+    import torch._dynamo.config
+
     torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = MOST_GRAPHS
     if device.type == "cuda":
-        step = _graphed(forward)
+        step = _graphed(forward, whole)
     else:
-        step = torch.compile(forward, fullgraph=True, dynamic=False)
+        step = torch.compile(forward, fullgraph=whole, dynamic=False)
     return step if otherwise is None else _or_eager(step, forward, otherwise)
 
 
-def _graphed(forward: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    graphed = torch.compile(forward, fullgraph=True, dynamic=False, mode="reduce-overhead")
+def _graphed(forward: Callable[..., Outcome], whole: bool) -> Callable[..., Outcome]:
+    graphed = torch.compile(forward, fullgraph=whole, dynamic=False, mode="reduce-overhead")
 
     def step(*inputs) -> Outcome:
         # A graph writes each result where it wrote the last one; what is kept has to be copied.

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
+from vaecli.data.base import Data, Kind
+from vaecli.data.vocabulary import PAD
 from vaecli.diagnosis.information import mutual_information
 from vaecli.diagnosis.rate import Encoded, look, measured
 from vaecli.objectives.objective import Objective, Outcome
@@ -22,12 +23,12 @@ from vaecli.objectives.strategies.base import State, Strategy, Update
 from vaecli.optimizers import Adam, AdamW, take_moments
 from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
-from vaecli.training.batches import Batches
 from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
 from vaecli.training.meter import Diverged, Meter
 from vaecli.training.precision import Precision
 from vaecli.training.progress import Progress
+from vaecli.training.sequence_batches import batches_of
 from vaecli.training.settings import Compile, LrSchedule, Optimizer, TrainerConfig
 from vaecli.training.signals import StopRequests
 
@@ -76,7 +77,7 @@ class Fit(Loop):
         self.seed, self.threshold = seed, threshold
         self.directory = directory
         device = precision.device
-        self.batches = Batches(data, trainer.batch_size, seed)
+        self.batches = batches_of(data, trainer.batch_size, seed)
         self.per_epoch = self.batches.per_epoch
         self.steps = trainer.total_steps(self.per_epoch)
         self._curve = schedule.curve(self.steps, self.per_epoch)  # on the host, for the records
@@ -151,7 +152,12 @@ class Fit(Loop):
         self.scaler.scale(loss).backward()
         self._step()
         self.meter.add(statistics)
-        self.state = strategy.after_update({**self.state, **state}, update, statistics[0])
+        loss = statistics[0]
+        if (
+            self.data.kind is Kind.TOKENS
+        ):  # batches differ in length: per token they can be compared
+            loss = loss * len(x) / (x != PAD).sum()
+        self.state = strategy.after_update({**self.state, **state}, update, loss)
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder
@@ -160,7 +166,8 @@ class Fit(Loop):
         """`forward` compiled; under trainer.compile=auto it stays as it is if that fails."""
         auto = self.trainer.compile is Compile.auto
         otherwise = (lambda text: self.observer.warn(text)) if auto else None
-        return compiled(forward, self.precision.device, otherwise=otherwise)
+        whole = self.data.kind is not Kind.TOKENS
+        return compiled(forward, self.precision.device, whole=whole, otherwise=otherwise)
 
     def _step(self) -> None:
         self.set_lrs()

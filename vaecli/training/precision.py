@@ -99,10 +99,19 @@ def hidden_gpus() -> bool:
     return os.environ.get("CUDA_VISIBLE_DEVICES") == ""
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16; one that emulates it is many times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return True
+
+
 def choose_precision(amp: Amp, device: torch.device) -> Precision:
     """The arithmetic for `amp` on `device`."""
     if amp is Amp.auto:
-        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        able = device.type == "cuda" and has_bf16(device)
         return Precision(device, torch.bfloat16 if able else None)
     require(
         not (amp is Amp.fp16 and device.type != "cuda"),

@@ -43,6 +43,8 @@ class Strategy:
     slots: ClassVar[frozenset[str]] = frozenset()
     stackable: ClassVar[bool] = True  # False: what it does next depends on what the run found
 
+    of_autoregressive: ClassVar[bool] = False  # True: it needs a decoder that reads x
+
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
 
@@ -69,7 +71,10 @@ class Strategy:
         return Update()
 
     def after_update(self, state: State, update: Update, loss: Tensor) -> State:
-        """Slot `updates`: called after every optimiser step with its loss, (), without gradient."""
+        """Slot `updates`: called after every optimiser step with its loss, (), without gradient.
+
+        Nats per example; of sequences nats per token, since their batches differ in length.
+        """
         return state
 
     def after_epoch(self, state: State, validation: Encoded) -> State:

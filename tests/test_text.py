@@ -1,0 +1,159 @@
+"""Text from the command to the report: trained, diagnosed, resumed, and shown without harm."""
+
+import html
+import json
+import math
+
+import pytest
+import torch
+from sentences import lines, write
+
+from vaecli import load_run
+from vaecli.compose import CONFIGS
+from vaecli.diagnosis.latent_use import shuffled
+from vaecli.diagnosis.rate import evaluate
+from vaecli.errors import UsageError
+
+MODELS = ("lstm", "dilated_cnn", "transformer")
+SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
+         "trainer.batch_size=32", "data.min_count=1", "diagnosis.importance_samples=5",
+         "diagnosis.autoregressive_examples=20", "diagnosis.baseline_steps=5",
+         "diagnosis.refine_steps=2", "diagnosis.tsne_points=0")  # fmt: skip
+
+
+@pytest.fixture
+def text(tmp_path):
+    return ("data=text", f"data.path={write(tmp_path / 'text.txt')}", *SMALL)
+
+
+def of_sequences():
+    found = {p.stem for p in (CONFIGS / "model").glob("*.yaml") if "pooling" in p.read_text()}
+    assert found == set(MODELS)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("model", of_sequences())
+@pytest.mark.parametrize("decoder", ["small", "medium", "large"])
+def test_every_family_and_size_trains_and_writes(model, decoder, train, text):
+    own = [key for key in text if not key.startswith("decoder.width")]
+    ran = train(f"model={model}", f"decoder={decoder}", *own, "trainer.max_steps=2")
+    assert ran.code == 0
+    found = ran.json("diagnosis.json")
+    n = len(load_run(ran.directory)[1].test.x)
+    sequences = found["sequences"]
+    tokens = sequences["tokens_per_sequence"]
+    perplexity = math.exp((found["distortion"] + found["rate"]) / tokens)
+    assert sequences["perplexity"]["value"] == pytest.approx(perplexity, rel=1e-6)
+    assert sequences["perplexity"]["n"] == n
+    assert sequences["sequences_at_position"][0] == n
+    texts = found["texts"]
+    assert {"reconstructions", "samples", "interpolation", "neighbours"} == set(texts)
+    assert all(original in lines() for original, _ in texts["reconstructions"])
+
+
+def test_a_model_that_has_learned_the_text_is_far_better_than_its_start(train, text):
+    ran = train("model=lstm", *text, "trainer.epochs=15", "trainer.lr=5e-3", "trainer.amp=off")
+    assert ran.code == 0
+    first, last = ran.rows[0], ran.rows[-1]
+    assert last["elbo"] > 0.6 * first["elbo"]  # both negative
+    # 6 x 5 x 5 x 5 sentences of about 9 words: 6.6 nats if each were as probable.
+    assert -last["elbo"] < 15
+
+
+def test_the_rises_by_position_add_up_to_the_rise_under_shuffled_codes(train, text):
+    ran = train("model=lstm", *text, "trainer.epochs=10", "trainer.lr=5e-3", "schedule.beta=0.1")
+    found = ran.json("diagnosis.json")
+    sequences = found["sequences"]
+    by_position = torch.tensor(sequences["rise_by_position"], dtype=torch.float64)
+    count = torch.tensor(sequences["sequences_at_position"], dtype=torch.float64)
+    vae, data, config = load_run(ran.directory)
+    _, encoded, per_example = evaluate(vae, data, "test", seed=config.seed, threshold=0.01)
+    whole = shuffled(vae, data, encoded, per_example, seed=config.seed).value
+    assert whole == pytest.approx(found["latent_use"]["shuffled"]["value"], rel=1e-4)
+    assert whole > 0.5
+    # Positions that few sequences have are left out; here they hold less than a hundredth.
+    total = (by_position * count).sum().item() / len(data.test.x)
+    assert total == pytest.approx(whole, rel=0.05, abs=0.05)
+
+
+@pytest.mark.parametrize("strategy", ["none", "aggressive", "encoder_steps"])
+def test_a_resumed_run_ends_as_if_it_had_not_been_stopped(strategy, train, text):
+    own = (
+        "model=lstm",
+        f"strategy={strategy}",
+        *text,
+        "diagnosis=quick",
+        "trainer.evaluate_every=0.5",
+    )
+    if strategy == "aggressive":
+        own += ("strategy.aggressive_max_updates=3", "strategy.aggressive_window=1")
+    whole = train(*own, "trainer.max_steps=14", directory="whole")
+    train(*own, "trainer.max_steps=7", directory="part")
+    part = train("resume=part", "trainer.max_steps=14", directory="part")
+    assert part.code == 0
+    for one, other in zip(whole.rows, [r for r in part.rows if r["step"] != 7], strict=True):
+        for key in ("elbo", "rate", "loss", "kl_per_dim"):
+            assert one[key] == other[key], key
+
+
+def test_a_sweep_over_text_trains_each_run_alone_and_says_why(train, text, tmp_path):
+    ran = train(
+        "-m", "schedule.beta=0,1", "model=lstm", *text, "diagnosis=quick", "trainer.max_steps=2",
+        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert "batches of sequences differ in length" in ran.out
+    assert (tmp_path / "sweep" / "comparison.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [(("data=text", "model=mlp"), "model=lstm"), (("data=digits", "model=lstm"), "model=mlp"),
+     (("data=text", "model=lstm", "likelihood=gaussian"), "likelihood=auto"),
+     (("data=digits", "likelihood=categorical"), "likelihood=auto")],
+)  # fmt: skip
+def test_images_and_sequences_are_not_mixed(arguments, remedy, train, tmp_path):
+    write(tmp_path / "text.txt")
+    path = ["data.path=text.txt"] if "data=text" in arguments else []
+    ran = train(*arguments, *path, "trainer.max_steps=1")
+    assert ran.code == 2
+    assert remedy in ran.err
+    assert not ran.directory.exists()
+
+
+def test_what_a_text_says_is_no_html_on_the_page(train, tmp_path):
+    evil = [f"<script>alert({n % 7})</script> & so on" for n in range(60)]
+    path = write(tmp_path / "text.txt", evil)
+    ran = train(
+        "data=text", f"data.path={path}", "model=lstm", *SMALL, "data.level=char",
+        "data.max_length=60", "trainer.max_steps=1",
+    )  # fmt: skip
+    assert ran.code == 0
+    page = (ran.directory / "report.html").read_text()
+    shown = json.loads((ran.directory / "diagnosis.json").read_text())["texts"]
+    original = shown["reconstructions"][0][0]
+    assert original.startswith("<script>")
+    assert html.escape(original) in page
+    assert "<script" not in page
+
+
+def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(train, text):
+    ran = train("model=lstm", *text, "trainer.max_steps=1")
+    (labels,) = ran.directory.glob("tensorboard/*/codes/metadata.tsv")
+    assert set(labels.read_text().splitlines()) <= set(lines())
+
+
+def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text, tmp_path, capsys):
+    from vaecli.diagnose import _main as diagnose
+
+    ran = train("model=lstm", *text, "trainer.max_steps=1", "diagnosis=quick")
+    words = ran.json("vocabulary.json")["words"]
+    _, data, _ = load_run(ran.directory)
+    assert words == list(data.vocabulary.words)
+    write(tmp_path / "text.txt", [line.replace("cat", "cow") for line in lines()])
+    with pytest.raises(UsageError, match="other words"):
+        load_run(ran.directory)
+    assert diagnose([str(ran.directory)]) == 2
+    assert "other words" in capsys.readouterr().err
+    resumed = train("resume=run", "trainer.max_steps=2")
+    assert resumed.code == 2

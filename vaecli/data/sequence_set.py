@@ -1,0 +1,83 @@
+"""What all sets of sequences share: their common keys, and the way from token lists to Data."""
+
+# N sequences, T positions, V tokens
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data, DataSet, Kind
+from vaecli.data.image_set import require_fraction
+from vaecli.data.splits import Plan
+from vaecli.data.vocabulary import PAD, Vocabulary
+from vaecli.errors import require
+
+LONGEST = 10_000  # tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSet(DataSet):
+    """The keys common to all sets of sequences."""
+
+    max_length: int = 40  # tokens, the end among them
+    val_fraction: float = 0.1
+    test_fraction: float = 0.1
+    limit: int | None = None  # most training sequences; None uses all
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The option's name, which is the module's."""
+        return type(self).__module__.rsplit(".", 1)[-1]
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range."""
+        require_fraction("data.val_fraction", self.val_fraction)
+        require_fraction("data.test_fraction", self.test_fraction)
+        for key, least, example in (("max_length", 2, 40), ("limit", 1, 1000), ("seed", 0, 0)):
+            value = getattr(self, key)
+            require(
+                value is None or value >= least,
+                f"data.{key}",
+                value,
+                f"must be at least {least}",
+                f"try data.{key}={example}",
+            )
+        require(
+            self.max_length <= LONGEST, "data.max_length", self.max_length,
+            f"must be at most {LONGEST:,}", "try data.max_length=100",
+        )  # fmt: skip
+
+    def assemble(self, sequences: list[list[int]], vocabulary: Vocabulary, plan: Plan) -> Data:
+        """Data from token lists in the order of `plan`, their ends among them, padded to T."""
+        length = torch.tensor([len(tokens) for tokens in sequences])
+        x = padded(sequences, int(length.max()), len(vocabulary.words))
+        train, val, test = plan.parts(x, None)
+        ends = (0, plan.n_test, plan.n_test + plan.n_val, len(x))
+        lengths = [length[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        test, val, train = (
+            part._replace(length=own) for part, own in zip((test, val, train), lengths, strict=True)
+        )
+        return Data(
+            name=self.name,
+            shape=(len(vocabulary.words), 1, x.shape[-1]),
+            kind=Kind.TOKENS,
+            train=train,
+            val=val,
+            test=test,
+            vocabulary=vocabulary,
+        )
+
+
+def padded(sequences: list[list[int]], width: int, words: int) -> Tensor:
+    """(N, 1, 1, T): the sequences one below the other, padding behind them."""
+    rows = np.full(
+        (len(sequences), 1, 1, width), PAD, dtype=np.int16 if words < 2**15 else np.int32
+    )
+    for row, tokens in zip(rows, sequences, strict=True):
+        row[0, 0, : len(tokens)] = tokens
+    return torch.from_numpy(rows)

@@ -1,0 +1,117 @@
+"""Any text file, one example a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import NoReturn
+
+from vaecli.data.base import Data
+from vaecli.data.sequence_set import SequenceSet
+from vaecli.data.splits import plan_splits
+from vaecli.data.vocabulary import END, SPECIAL, Level, Vocabulary, pieces
+from vaecli.errors import UsageError, require
+
+LARGEST = 10**9  # bytes; a text is held in memory several times over while it is read
+
+
+class Longer(Enum):
+    """What happens to a line of more than `max_length` tokens."""
+
+    cut = "cut"  # it loses what is behind, and its end
+    drop = "drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(SequenceSet):
+    """The lines of a UTF-8 file as sequences of words, characters or bytes.
+
+    Empty lines are left out. The vocabulary is made of the training lines: what occurs in them at
+    least `min_count` times; everything else is one unknown token.
+    """
+
+    path: str | None = None
+    level: Level = Level.word
+    min_count: int = 3
+    lowercase: bool = True
+    longer: Longer = Longer.cut
+
+    @property
+    def location(self) -> Path:
+        """`path`: ~ expanded, relative to the working directory."""
+        return Path(self.path).expanduser()
+
+    def validate(self) -> None:
+        """Raise UsageError for keys outside their range, or no path."""
+        super().validate()
+        require(
+            bool(self.path), "data.path", "" if self.path is None else self.path,
+            "data=text needs to know where the text is", "add data.path=FILE, one example a line",
+        )  # fmt: skip
+        require(
+            self.min_count >= 1, "data.min_count", self.min_count, "must be at least 1",
+            "try data.min_count=3",
+        )  # fmt: skip
+
+    def check_files(self) -> None:
+        """Raise UsageError if there is no such file."""
+        if not self.location.is_file():
+            self.fault("is not a file", "set data.path to a text file, one example a line")
+
+    def load(self) -> Data:
+        """Read and divide the lines. Raises UsageError for a file that is empty or no text."""
+        self.check_files()
+        lines = self._lines()
+        if self.longer is Longer.drop:
+            short = [line for line in lines if len(pieces(line, self.level)) < self.max_length]
+            if not short:
+                self.fault(
+                    f"has no line of fewer than data.max_length={self.max_length} tokens",
+                    "raise data.max_length, or data.longer=cut",
+                )
+            lines = short
+        plan = plan_splits(
+            len(lines), seed=self.seed, val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction, limit=self.limit, key="data.path", value=self.path,
+        )  # fmt: skip
+        lines = [lines[i] for i in plan.order.tolist()]
+        training = lines[plan.n_test + plan.n_val :]
+        vocabulary = Vocabulary.of(training, self.level, min_count=self.min_count)
+        require(
+            len(vocabulary.words) > len(SPECIAL), "data.min_count", self.min_count,
+            f"leaves no word: none occurs so often in the {len(training)} training lines",
+            "try data.min_count=1",
+        )  # fmt: skip
+        sequences = [[*tokens, END][: self.max_length] for tokens in vocabulary.numbers(lines)]
+        return self.assemble(sequences, vocabulary, plan)
+
+    def fault(self, rule: str, remedy: str) -> NoReturn:
+        """Refuse what is found at `path`."""
+        raise UsageError("data.path", self.path, rule, remedy)
+
+    def _lines(self) -> list[str]:
+        try:
+            size = self.location.stat().st_size
+            if size > LARGEST:
+                self.fault(
+                    f"is larger than {LARGEST:,} bytes", "take a part of it: head -n 1000000"
+                )
+            content = self.location.read_bytes()
+        except OSError as error:
+            self.fault(f"cannot be read ({error.strerror})", "set data.path to a text file")
+        if b"\0" in content:
+            self.fault("is no text: it holds zero bytes", "set data.path to a UTF-8 text file")
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            self.fault(
+                f"is not UTF-8 in line {line} (byte {error.start})",
+                "convert it: iconv -f latin1 -t utf-8 FILE > NEW",
+            )
+        lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+        lines = [line for line in lines if line]
+        if not lines:
+            self.fault("holds no text", "write one example a line")
+        return [line.lower() for line in lines] if self.lowercase else lines

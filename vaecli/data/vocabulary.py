@@ -1,0 +1,68 @@
+"""Words and their numbers: how text becomes a sequence of tokens, and text again."""
+
+# V words
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+PAD, END, UNKNOWN = 0, 1, 2  # the first tokens of every vocabulary
+SPECIAL = ("<pad>", "<end>", "<unk>")
+
+# A word with its inner apostrophes and hyphens, or one sign of punctuation.
+WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+NO_SPACE_BEFORE = re.compile(r" ([,.;:!?)\]’”])")
+
+
+class Level(Enum):
+    """What a token is."""
+
+    word = "word"
+    char = "char"
+    byte = "byte"
+
+
+class Vocabulary(NamedTuple):
+    """The tokens 0..V-1 in words; the first three are padding, the end, and the unknown."""
+
+    words: tuple[str, ...]
+    level: Level
+
+    @classmethod
+    def of(cls, lines: Iterable[str], level: Level, *, min_count: int) -> Vocabulary:
+        """What occurs at least `min_count` times in `lines`, most frequent first.
+
+        Of bytes all 256, whatever occurs: none is ever unknown.
+        """
+        if level is Level.byte:
+            return cls((*SPECIAL, *(f"{byte:02x}" for byte in range(256))), level)
+        counts = Counter(piece for line in lines for piece in pieces(line, level))
+        kept = sorted((-n, piece) for piece, n in counts.items() if n >= min_count)
+        return cls((*SPECIAL, *(piece for _, piece in kept)), level)
+
+    def numbers(self, lines: Iterable[str]) -> list[list[int]]:
+        """The tokens of each line, without its end."""
+        number = {word: n for n, word in enumerate(self.words) if n >= len(SPECIAL)}
+        return [[number.get(p, UNKNOWN) for p in pieces(line, self.level)] for line in lines]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What the tokens say, up to their end."""
+        end = next((n for n, token in enumerate(tokens) if token in (PAD, END)), len(tokens))
+        words = [self.words[token] for token in tokens[:end]]
+        if self.level is Level.byte:
+            known = bytes(int(word, 16) for word in words if word not in SPECIAL)
+            return known.decode("utf-8", errors="replace")
+        if self.level is Level.char:
+            return "".join(words)
+        return NO_SPACE_BEFORE.sub(r"\1", " ".join(words))
+
+
+def pieces(line: str, level: Level) -> list[str]:
+    """The line's words and punctuation, characters, or bytes in hexadecimal."""
+    if level is Level.word:
+        return WORD.findall(line)
+    return list(line) if level is Level.char else [f"{byte:02x}" for byte in line.encode()]

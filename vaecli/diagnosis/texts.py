@@ -1,0 +1,77 @@
+"""What the model writes: reconstructions, draws from the prior, ways between two sentences."""
+
+# n texts, N sequences, Z latent
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+from vaecli.diagnosis.rate import Encoded
+from vaecli.models.sequences import SequenceVAE
+from vaecli.randomness import generator
+
+SHOWN = 8  # reconstructions, samples
+STEPS = 7  # of an interpolation, its ends among them
+NEIGHBOURS = 3
+SEEN = 2000  # sequences among which neighbours are looked for
+
+
+def texts(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int) -> dict:
+    """The group `texts` of the diagnosis, all in words.
+
+    reconstructions: pairs of a sequence and the most probable tokens at its posterior mean, one
+    after the other. samples: drawn token by token at codes from the prior. interpolation: the same
+    way of writing as for the first, at codes on the line between two posterior means. neighbours:
+    sequences, each with those whose posterior means are closest in units of their spread.
+    """
+    n = min(SHOWN, len(encoded.mu))
+    originals = said(data, encoded.split, torch.arange(min(SEEN, len(encoded.mu))))
+    found = {
+        "reconstructions": list(
+            zip(originals, _written(vae, data, encoded.mu[:n], None), strict=False)
+        ),
+        "samples": _samples(vae, data, seed),
+    }
+    if len(encoded.mu) > 1:
+        weight = torch.linspace(0, 1, STEPS)[:, None]
+        line = (1 - weight) * encoded.mu[0] + weight * encoded.mu[1]
+        found["interpolation"] = _written(vae, data, line, None)
+        found["neighbours"] = _neighbours(encoded.mu[: len(originals)], originals)
+    return found
+
+
+def said(data: Data, split: str, index: Tensor) -> list[str]:
+    """The sequences at `index` of the split, in words."""
+    return [_text(data, row) for row in getattr(data, split).x[index]]
+
+
+def _text(data: Data, tokens: Tensor) -> str:
+    return data.vocabulary.text(tokens.flatten().tolist())
+
+
+def _samples(vae: SequenceVAE, data: Data, seed: int) -> list[str]:
+    z = torch.randn(SHOWN, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
+    shape = (SHOWN, 1, 1, data.shape[2])
+    return _written(
+        vae, data, z, torch.rand(shape, generator=generator(seed, "evaluation", index=3))
+    )
+
+
+def _written(vae: SequenceVAE, data: Data, z: Tensor, noise: Tensor | None) -> list[str]:
+    device = vae.output_bias.device
+    tokens = vae.draw(z.to(device), None if noise is None else noise.to(device))
+    return [_text(data, row) for row in tokens.cpu()]
+
+
+def _neighbours(mu: Tensor, originals: list[str]) -> list[dict]:
+    """For the first sequences, those with the closest posterior means, the closest first."""
+    scaled = mu / mu.std(0).clamp(min=1e-6)
+    found = []
+    for row in range(min(4, len(mu))):
+        apart = (scaled - scaled[row]).square().sum(1)
+        apart[row] = torch.inf
+        nearest = apart.argsort()[: min(NEIGHBOURS, len(mu) - 1)].tolist()
+        found.append({"text": originals[row], "nearest": [originals[i] for i in nearest]})
+    return found

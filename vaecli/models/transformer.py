@@ -1,0 +1,112 @@
+"""A causal transformer that sees the last `receptive_field` tokens: its window is its capacity."""
+
+# N decoded codes, T positions, E embedding, P width of the decoder, Z latent
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from vaecli.errors import require
+from vaecli.models.base import Capacity
+from vaecli.models.sequences import SequenceDecoder, SequenceFamily
+
+HEADS = 4
+
+
+@dataclass(frozen=True)
+class Transformer(SequenceFamily):
+    """Pre-norm attention over a window of tokens, z added to every position.
+
+    Decoder: width P, a multiple of 4 heads; depth layers; receptive_field R: a position sees the R
+    tokens before it, over all layers together, each of which looks back about as far.
+    """
+
+    capacities: ClassVar[dict[str, Capacity]] = {
+        "small": Capacity(width=128, depth=2, receptive_field=4),
+        "medium": Capacity(width=128, depth=2, receptive_field=16),
+        "large": Capacity(width=256, depth=4, receptive_field=10_000),
+    }
+
+    def validate_capacity(self, capacity: Capacity) -> None:
+        """Raise UsageError unless there are whole heads of an even size."""
+        super().validate_capacity(capacity)
+        require(
+            capacity.width % (2 * HEADS) == 0, "decoder.width", capacity.width,
+            f"must be a multiple of {2 * HEADS}", "try decoder.width=128",
+        )  # fmt: skip
+
+    def decoder(
+        self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
+    ) -> SequenceDecoder:
+        """(z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T)."""
+        return TransformerDecoder(shape[0], self.embedding, self.latent_dim, capacity)
+
+
+class TransformerDecoder(SequenceDecoder):
+    """Attention blocks over the tokens before a position."""
+
+    def __init__(self, words: int, embedding: int, latent_dim: int, capacity: Capacity):
+        super().__init__(words, embedding, capacity.width)
+        self.first = nn.Linear(embedding, capacity.width)
+        self.code = nn.Linear(latent_dim, capacity.width, bias=False)
+        self.blocks = nn.ModuleList(
+            _Block(capacity.width, window)
+            for window in windows(capacity.receptive_field, capacity.depth)
+        )
+        self.norm = nn.LayerNorm(capacity.width)
+
+    def states(self, inputs: Tensor, z: Tensor) -> Tensor:
+        """Inputs (N, T, E), z (N, Z) -> (N, T, P)."""
+        width, T = self.readout.in_features, inputs.shape[1]
+        places = positions(T, width, inputs.device)
+        h = self.first(inputs) + self.code(z)[:, None] + places  # (N, T, P)
+        for block in self.blocks:
+            h = block(h)
+        return self.norm(h)
+
+
+def windows(receptive_field: int, depth: int) -> list[int]:
+    """How many positions each layer looks back, that together reach R tokens.
+
+    The input of a position is the token before it, so R - 1 steps back remain.
+    """
+    rest = receptive_field - 1
+    return [(rest + layer) // depth for layer in range(depth)]
+
+
+def positions(length: int, width: int, device: torch.device) -> Tensor:
+    """Sines and cosines of each place (T, P) (Vaswani et al. 2017, section 3.5)."""
+    place = torch.arange(length, device=device)[:, None]
+    rate = torch.exp(-math.log(10_000) * torch.arange(0, width, 2, device=device) / width)
+    return torch.cat([torch.sin(place * rate), torch.cos(place * rate)], dim=-1)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, back: int):
+        super().__init__()
+        self.back = back
+        self.before = nn.LayerNorm(width)
+        self.attention = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.between = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, h: Tensor) -> Tensor:
+        parts = self.attention(self.before(h)).unflatten(
+            -1, (3, HEADS, -1)
+        )  # (N, T, 3, heads, ...)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (N, heads, T, ...) each
+        place = torch.arange(h.shape[1], device=h.device)
+        apart = place[:, None] - place  # how far back
+        seen = (apart >= 0) & (apart <= self.back)
+        attended = scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        h = h + self.out(attended.transpose(1, 2).flatten(2))
+        return h + self.mlp(self.between(h))

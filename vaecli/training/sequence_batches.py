@@ -1,0 +1,57 @@
+"""Batches of sequences of about one length, so that little of a batch is padding."""
+
+# N training sequences, B batch, T positions
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaecli.data.base import Data
+from vaecli.training.batches import Batches
+
+WIDTH = 8  # positions; a batch is cut to a multiple of it, so that there are few shapes
+
+
+class SequenceBatches(Batches):
+    """As `Batches`, but an epoch's order puts sequences of about one length into one batch.
+
+    Which of them are together, which are left out, and the order of the batches are random. A
+    "random" batch is one of the present epoch's, as in He et al. 2019.
+
+    Indices stay on the host, where the length of a batch is looked up.
+    """
+
+    def __init__(self, data: Data, batch_size: int, seed: int):
+        super().__init__(data, batch_size, seed)
+        self.device = torch.device("cpu")
+        self.length = data.train.length.cpu()
+
+    def index(self, which: str) -> Tensor:
+        """Indices (B,) of the batch that an `Update` asks for: next, random or held."""
+        if which != "random":
+            return super().index(which)
+        chosen = int(torch.randint(self.per_epoch, (), generator=self.random))
+        order = self._order(self.taken // self.per_epoch)
+        return order.narrow(0, chosen * self.batch_size, self.batch_size)
+
+    def rows(self, which: str) -> Tensor:
+        """The tokens (B, 1, 1, L) of that batch, no longer than they need be."""
+        index = self.index(which)
+        longest = int(self.length[index].max())
+        width = min(self.x.shape[-1], -(-longest // WIDTH) * WIDTH)
+        if self.pinned:
+            index = index.pin_memory()
+        index = index.to(self.x.device, non_blocking=True)
+        return self.x.index_select(0, index)[..., :width]
+
+    def _drawn(self, random: torch.Generator) -> Tensor:
+        kept = torch.randperm(self.n, generator=random)[: self.per_epoch * self.batch_size]
+        by_length = kept[self.length[kept].argsort(stable=True)].view(self.per_epoch, -1)
+        return by_length[torch.randperm(self.per_epoch, generator=random)].flatten()
+
+
+def batches_of(data: Data, batch_size: int, seed: int) -> Batches:
+    """The stream of batches that suits the data."""
+    kind = Batches if data.train.length is None else SequenceBatches
+    return kind(data, batch_size, seed)

@@ -160,7 +160,7 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     config.data.check_files()
     data = config.data.load().to(precision.device)
     check(config, data)
-    require_own_words(path, data)
+    require_own_words(path, data, config.plain)
     vae = build(config, data).vae
     if weights is None:
         weights = directory.checkpoints / f"{config.diagnosis.checkpoint.value}.pt"

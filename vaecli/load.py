@@ -35,7 +35,7 @@ def load_run(
     config = load_config(Path(path), extend=extend)
     data = config.data.load().to(choose_device(device))
     check(config, data)
-    require_own_words(Path(path), data)
+    require_own_words(Path(path), data, config.plain)
     vae = build(config, data).vae
     restore(vae, Path(path) / "checkpoints" / f"{checkpoint_name}.pt")
     return vae.eval(), data, config
@@ -101,12 +101,16 @@ def load_plain(path: Path) -> dict[str, Any]:
     return plain
 
 
-def require_own_words(path: Path, data: Data) -> None:
-    """Raise UsageError if the run at `path` was trained on a text with other words."""
+def require_own_words(path: Path, data: Data, plain: dict[str, Any]) -> None:
+    """Raise UsageError unless the run at `path` was trained on a text with the same words.
+
+    A run that comes from someone else must know the words of a text to show it.
+    plain: the config by which `data` was loaded.
+    """
     words = glance(path / VOCABULARY).get("words")
     own = None if data.vocabulary is None else list(data.vocabulary.words)
     require(
-        words in (None, own), "data.path", data.name,
+        words == own, "data.path", plain["data"].get("path"),
         f"holds a text with other words than {path} was trained on",
         "name that text: data.path=FILE",
     )  # fmt: skip

@@ -15,12 +15,13 @@ from vaecli.data.base import Data
 from vaecli.data.digest import digest
 from vaecli.errors import UsageError, require
 from vaecli.identity import require_same
-from vaecli.load import load_plain
+from vaecli.load import load_plain, require_own_words
 from vaecli.reporting import console
 from vaecli.rundir import (
     LOG,
     RESOLVED,
     SUMMARY,
+    VOCABULARY,
     RunDirectory,
     has_begun,
     hold,
@@ -73,6 +74,8 @@ def open_run(job: Job, plain: dict[str, Any], data: Data, *, echo: bool) -> Open
     anew = not job.resume or never_began(directory.path)
     if not anew:
         _require_same_run(directory.path, plain, known["data_digest"])
+        if (directory.path / VOCABULARY).exists():  # written a moment after the run has begun
+            require_own_words(directory.path, data, plain)
     log = _open_log(directory, echo)
     try:
         if anew:

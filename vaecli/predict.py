@@ -74,6 +74,11 @@ def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, 
     from vaecli.theory.thresholds import spectrum
 
     config = read(OmegaConf.create(job.text))
+    require(
+        not config.model.of_sequences, "model", config.plain["model"]["name"],
+        "writes sequences, and theory speaks of decoders whose pixels are independent given z",
+        "train it and see: vae-train",
+    )  # fmt: skip
     check_writable(job.directory)
     wanted = _everything(config.data)
     if wanted not in loaded:

@@ -150,7 +150,7 @@ def test_pruning_a_unit_that_never_moves_changes_kl_and_distortion_by_what_theor
 def test_without_a_code_independent_pixels_reach_their_own_entropy():
     vae, data, _, found, right = measured(linear((9.0, 4.0, 2.0, 0.5), 3, n=4000))
     neg_elbo = right + found.kl_per_dim.sum(1)
-    group = baseline(vae, data, "test", neg_elbo, steps=0, seed=0)
+    group, _ = baseline(vae, data, "test", neg_elbo, steps=0, seed=0)
     exact = 0.5 * 4 * math.log(2 * math.pi) + 0.5 * 15.5  # N(x; 0, 1), E||x||^2 = 15.5
     within(group["no_code"], exact)
     within(group["gain"], exact - neg_elbo.mean().item())
@@ -173,7 +173,7 @@ def test_a_learned_sigma_does_not_spoil_the_baseline():
     split = Split(2.0 * torch.randn(3000, 1, 1, 4, generator=g))
     data = Data("wide", (1, 1, 4), Kind.REAL, split, split, split)
     vae = constant_model(GaussianLearned(initial_sigma=0.3), data)
-    group = baseline(vae, data, "test", torch.zeros(3000), steps=0, seed=0)
+    group, _ = baseline(vae, data, "test", torch.zeros(3000), steps=0, seed=0)
     variance = split.x.double().var(0, correction=0).mean().item()
     exact = 4 * 0.5 * (math.log(2 * math.pi * variance) + 1)
     assert group["no_code"].value == pytest.approx(exact, abs=1e-3)
@@ -186,7 +186,7 @@ def test_constants_that_moments_do_not_fit_are_fitted():
     x = torch.where(torch.rand(2000, 1, 2, 2, generator=g) < 0.9, 0, 200).to(torch.uint8)
     data = Data("levels", (1, 2, 2), Kind.GREY, *(Split(x),) * 3)
     vae = constant_model(DiscretizedLogistic(), data)
-    group = baseline(vae, data, "test", torch.zeros(2000), steps=0, seed=0)
+    group, _ = baseline(vae, data, "test", torch.zeros(2000), steps=0, seed=0)
     images = data.batch(data.test, torch.arange(2000))
     out = vae.output_bias.detach().expand(2000, *vae.output_bias.shape)
     moments = -vae.likelihood.log_prob(out, images).mean().item()
@@ -222,7 +222,7 @@ def test_an_autoregressive_decoder_without_a_code_is_trained_and_the_model_left_
     data = Data("stripes", shape, Kind.BINARY, *(rows_of_stripes(500, s) for s in range(3)))
     before = {n: p.clone() for n, p in vae.named_parameters()}
     neg_elbo = torch.full((500,), 4 * math.log(2) + 1.0)
-    group = baseline(vae, data, "test", neg_elbo, steps=600, seed=0)
+    group, _ = baseline(vae, data, "test", neg_elbo, steps=600, seed=0)
     assert baseline(vae, data, "test", neg_elbo, steps=0, seed=0) is None
     # The entropy is 2.77 nats, an untrained decoder is at 16 log 2 = 11.1.
     assert 4 * math.log(2) - 0.1 < group["no_code"].value < 4 * math.log(2) + 0.6

@@ -16,7 +16,7 @@ from vaecli.models.vae import VAE
 
 
 def bound(vae, data, found, samples, **more):
-    return importance_weighted(vae, data, found, samples=samples, seed=0, **more)
+    return importance_weighted(vae, data, found, samples=samples, seed=0, **more)[0]
 
 
 def scaled(found, factor):

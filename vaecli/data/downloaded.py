@@ -11,6 +11,7 @@ from pathlib import Path
 from vaecli.data import idx
 from vaecli.data.base import Data, Split
 from vaecli.data.image_set import SmallImageSet
+from vaecli.data.place import place
 from vaecli.errors import UsageError, require
 
 
@@ -29,7 +30,7 @@ class DownloadedSet(SmallImageSet):
     @property
     def directory(self) -> Path:
         """`root` as a path: ~ expanded, relative to the working directory."""
-        return Path(self.root).expanduser()
+        return place("data.root", self.root)
 
     @abstractmethod
     def missing(self) -> Path | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from vaecli.data.image_set import ImageSet, require_fraction
 from vaecli.data.images import Binarise
 from vaecli.data.memory_map import Block, exceeds, gather
+from vaecli.data.place import place
 from vaecli.data.splits import Plan, plan_splits
 from vaecli.errors import UsageError, require
 
@@ -28,7 +29,7 @@ class LocalSet(ImageSet):
     @property
     def location(self) -> Path:
         """`path`: ~ expanded, relative to the working directory."""
-        return Path(self.path).expanduser()
+        return place("data.path", self.path)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range, or no path."""

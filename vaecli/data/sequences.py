@@ -14,7 +14,7 @@ from vaecli.data.splits import generator, plan_splits
 from vaecli.data.vocabulary import END, SPECIAL, Level, Vocabulary
 from vaecli.errors import require
 
-MOST = {"examples": 10**7, "words": 10**4}
+MOST = {"examples": 10**6, "words": 10**4}
 
 
 class Source(Enum):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 SPREAD = 1.5  # standard deviation of a chain's logits: some words follow others, none never does
 HIDDEN = 100  # units, and size of the embedding
 CENTRES = 2.0  # of the four Gaussians that the codes come from, in both coordinates
+AT_ONCE = 2**25  # probabilities that sampling holds
 REACH, STEP = 6.0, 0.25  # the grid covers [-REACH, REACH]^2
 
 
@@ -21,10 +22,9 @@ class MarkovSource:
     def __init__(self, words: int, random: torch.Generator):
         logits = SPREAD * torch.randn(words, words, generator=random, dtype=torch.float64)
         self.transition = logits.softmax(1)  # (W, W)
-        share = torch.full((words,), 1 / words, dtype=torch.float64)
-        for _ in range(1000):  # all entries are positive, so it is reached fast
-            share = share @ self.transition
-        self.stationary = share
+        # pi P = pi and sum(pi) = 1, as one system of full rank.
+        system = torch.eye(words, dtype=torch.float64) - self.transition + 1
+        self.stationary = torch.linalg.solve(system.T, torch.ones(words, dtype=torch.float64))
 
     def entropy(self, length: int) -> float:
         """H(x), nats per sequence of `length` words: no model's distortion + rate is below it."""
@@ -35,9 +35,13 @@ class MarkovSource:
     def sample(self, n: int, length: int, random: torch.Generator) -> Tensor:
         """Words (N, L) int64 from 0 to W-1."""
         x = torch.empty(n, length, dtype=torch.int64)
-        x[:, 0] = torch.multinomial(self.stationary, n, replacement=True, generator=random)
-        for t in range(1, length):
-            x[:, t] = torch.multinomial(self.transition[x[:, t - 1]], 1, generator=random)[:, 0]
+        for rows in x.split(max(1, AT_ONCE // len(self.stationary))):
+            rows[:, 0] = torch.multinomial(
+                self.stationary, len(rows), replacement=True, generator=random
+            )
+            for t in range(1, length):
+                share = self.transition[rows[:, t - 1]]
+                rows[:, t] = torch.multinomial(share, 1, generator=random)[:, 0]
         return x
 
 
@@ -64,11 +68,13 @@ class LSTMSource(nn.Module):
         corner = CENTRES * (2 * torch.randint(2, (n, 2), generator=random) - 1)
         z = corner + torch.randn(n, 2, generator=random)
         x = torch.empty(n, length, dtype=torch.int64)
-        last, state = torch.full((n, 1), self.words), None
-        for t in range(length):
-            h, state = self.lstm(torch.cat([self.embed(last), z[:, None]], dim=-1), state)
-            last = torch.multinomial(self.readout(h[:, 0]).softmax(1), 1, generator=random)
-            x[:, t] = last[:, 0]
+        at_once = max(1, AT_ONCE // self.words)
+        for rows, codes in zip(x.split(at_once), z.split(at_once), strict=True):
+            last, state = torch.full((len(rows), 1), self.words), None
+            for t in range(length):
+                h, state = self.lstm(torch.cat([self.embed(last), codes[:, None]], dim=-1), state)
+                last = torch.multinomial(self.readout(h[:, 0]).softmax(1), 1, generator=random)
+                rows[:, t] = last[:, 0]
         return x, z
 
     def log_px(self, x: Tensor, z: Tensor) -> Tensor:

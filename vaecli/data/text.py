@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vaecli.data.base import Data
+from vaecli.data.place import place
 from vaecli.data.sequence_set import SequenceSet
 from vaecli.data.splits import plan_splits
 from vaecli.data.vocabulary import END, SPECIAL, Level, Vocabulary, pieces
@@ -40,7 +41,7 @@ class Text(SequenceSet):
     @property
     def location(self) -> Path:
         """`path`: ~ expanded, relative to the working directory."""
-        return Path(self.path).expanduser()
+        return place("data.path", self.path)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range, or no path."""

@@ -127,6 +127,7 @@ def _groups(
         most = min(settings.ablation, few)
         use |= latent_use.ablation(vae, data, encoded, per_example, most=most, seed=seed)
     neg_elbo = per_example + encoded.kl_per_dim.sum(1)
+    nats = {"perplexity": neg_elbo}  # of sequences
     groups = {
         "latent_use": use,
         "pruning": pruning(vae, data, encoded, neg_elbo, seed=seed),
@@ -134,21 +135,23 @@ def _groups(
     if settings.importance_samples:
         part = first_rows(encoded, few)
         K = settings.importance_samples
-        groups["likelihood"] = importance_weighted(vae, data, part, samples=K, seed=seed)
+        groups["likelihood"], bound = importance_weighted(vae, data, part, samples=K, seed=seed)
+        nats["perplexity_importance_weighted"] = -bound
         if groups["pruning"]["dead_units"]:
-            again = importance_weighted(vae, data, prune(part), samples=K, seed=seed)
+            again, _ = importance_weighted(vae, data, prune(part), samples=K, seed=seed)
             groups["pruning"]["importance_weighted"] = again["importance_weighted"]
     if isinstance(vae, VAE):
         steps = settings.baseline_steps
         bare = baseline(vae, data, encoded.split, neg_elbo, steps=steps, seed=seed)
-        groups |= {} if bare is None else {"baseline": bare}
+        if bare is not None:
+            groups["baseline"], nats["perplexity_no_code"] = bare
     if settings.refine_steps:
         most = REFINED_AUTOREGRESSIVE if vae.autoregressive else REFINED
         steps = settings.refine_steps
         refined = refine(vae, data, encoded, most=most, steps=steps, seed=seed)
         groups |= {} if refined is None else {"inference": refined[0]}
     if isinstance(vae, SequenceVAE):
-        groups["sequences"] = sequences(vae, data, encoded, groups, neg_elbo, seed=seed)
+        groups["sequences"] = sequences(vae, data, encoded, nats, seed=seed)
         if settings.plots:
             groups["texts"] = texts(vae, data, encoded, seed=seed)
     return groups

@@ -25,9 +25,10 @@ CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not 
 
 def baseline(
     vae: VAE, data: Data, split: str, neg_elbo: Tensor, *, steps: int, seed: int
-) -> dict | None:
-    """The group `baseline`: the distortion without a code, and what the code gains over it.
+) -> tuple[dict, Tensor] | None:
+    """The group `baseline`, and the distortion of each example without a code, (N,).
 
+    The group holds the mean of that, and what the code gains over it.
     neg_elbo (N,): distortion + KL of the first N examples of `split`, which are used.
     Where pixels are independent given z no training is needed: one constant per output and pixel,
     fitted to the training split (`Likelihood.start`, and some steps where that is not the best). An
@@ -48,7 +49,7 @@ def baseline(
     else:
         return None
     gain = mean_of(found - neg_elbo, "distortion without a code, less distortion + rate", split)
-    return {"no_code": mean_of(found, name, split), "gain": gain}
+    return {"no_code": mean_of(found, name, split), "gain": gain}, found
 
 
 def _constant(vae: VAE, data: Data, split: str, n: int, seed: int) -> Tensor:

@@ -23,16 +23,17 @@ BATCH = 100  # examples whose samples are decoded together
 @torch.no_grad()
 def importance_weighted(
     vae: VAE, data: Data, encoded: Encoded, *, samples: int, seed: int, budget: int = BUDGET
-) -> dict:
-    """The group `likelihood`: E_x log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) as `encoded`.
+) -> tuple[dict, Tensor]:
+    """The group `likelihood`, and the bound of each example, (N,).
 
-    A lower bound of log p(x) that rises with K = `samples` (Burda et al. 2016), exact for every K
+    log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) as `encoded`, and its mean over examples: a
+    lower bound of log p(x) that rises with K = `samples` (Burda et al. 2016), exact for every K
     if q is the true posterior. effective_sample_size: (sum w)^2 / sum w^2, between 1 and K; near 1
     a single sample carries the figure, and it is far below log p(x).
     gain_over_elbo: the bound less the closed-form-KL ELBO estimate of the same samples.
     """
     bound, elbo, effective = [], [], []
-    one = examples(data, encoded.split, torch.arange(1))
+    one = examples(data, encoded.split, torch.tensor([_longest(data, encoded)]))
     rows_at_once = max(1, budget // bytes_per_code(vae, one, encoded.mu[:1, None].to(one.device)))
     dims = encoded.mu.shape[1]
     together = min(BATCH, rows_at_once, max(1, budget // (32 * samples * dims)))  # 4 x float64 z
@@ -56,12 +57,19 @@ def importance_weighted(
         effective.append((2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp())
     name, split = f"importance-weighted bound, K = {samples}", encoded.split
     value = torch.cat(bound)
-    return {
+    group = {
         "importance_weighted": mean_of(value, name, split),
         "importance_samples": samples,
         "effective_sample_size": mean_of(torch.cat(effective), f"of K = {samples}", split),
         "gain_over_elbo": mean_of(value - torch.cat(elbo), f"{name}, less the ELBO", split),
     }
+    return group, value
+
+
+def _longest(data: Data, encoded: Encoded) -> int:
+    """The number of the example that takes most memory."""
+    length = getattr(data, encoded.split).length
+    return 0 if length is None else int(length[: len(encoded.mu)].argmax())
 
 
 def _noise(index: Tensor, samples: int, dims: int, seed: int) -> Tensor:
@@ -80,7 +88,8 @@ def bytes_per_code(vae: VAE, x: Tensor, z: Tensor) -> int:
 
     def count(module: nn.Module, inputs: object, output: object) -> None:
         nonlocal counted
-        counted += output.numel() if isinstance(output, Tensor) else 0
+        made = output if isinstance(output, tuple) else (output,)  # a recurrent module's are two
+        counted += sum(part.numel() for part in made if isinstance(part, Tensor))
 
     hooks = [module.register_forward_hook(count) for module in vae.modules()]
     try:

@@ -14,12 +14,13 @@ def evaluation_mode(model: Any) -> Iterator[None]:
     """Put `model` into evaluation mode, then every module of it back into its own mode.
 
     A frozen batch normalisation inside a model in training is in evaluation mode already, and must
-    be so afterwards. What is no torch module is left as it is.
+    be so afterwards. What is no torch module is left as it is. cuDNN passes gradients back through
+    recurrent modules in training mode only, and those without dropout are the same in both.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     before = [module.training for module in modules]
     for module in modules:
-        module.training = False
+        module.training = isinstance(module, nn.RNNBase) and not module.dropout
     try:
         yield
     finally:

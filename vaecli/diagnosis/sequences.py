@@ -19,48 +19,35 @@ LEAST_AT_POSITION = 20  # sequences; the mean over fewer is noise
 
 
 def sequences(
-    vae: SequenceVAE, data: Data, encoded: Encoded, groups: dict, neg_elbo: Tensor, *, seed: int
+    vae: SequenceVAE, data: Data, encoded: Encoded, nats: dict[str, Tensor], *, seed: int
 ) -> dict:
     """The group `sequences`: perplexities per token, and the use of z by position.
 
-    groups: `likelihood` and `baseline`, where there are such. neg_elbo (N,): distortion + KL.
+    nats: by the key of each perplexity, what the first n sequences of the split cost, (n,).
     A sequence's end is one of its tokens, padding is none. Perplexity is exp(nats / tokens).
     """
-    length = getattr(data, encoded.split).length[: len(neg_elbo)].cpu()  # (N,)
-    found = {
-        "tokens_per_sequence": length.double().mean().item(),
-        "perplexity": _perplexity(neg_elbo, length, "of distortion + rate", encoded.split),
-    }
-    bound = groups.get("likelihood", {}).get("importance_weighted")
-    if bound is not None:
-        found["perplexity_importance_weighted"] = _of_mean(bound, -1, length)
-    bare = groups.get("baseline", {}).get("no_code")
-    if bare is not None:
-        found["perplexity_no_code"] = _of_mean(bare, 1, length)
+    length = getattr(data, encoded.split).length[: len(encoded.mu)].cpu()  # (N,)
+    found: dict = {"tokens_per_sequence": length.double().mean().item()}
+    for key, values in nats.items():
+        found[key] = perplexity(values, length[: len(values)], encoded.split)
     if len(length) > 1:
         found |= use_by_position(vae, data, encoded, seed=seed)
     return found
 
 
-def _perplexity(nats: Tensor, length: Tensor, name: str, split: str) -> Estimate:
-    """exp(sum nats / sum tokens) and its standard error by the delta method."""
-    tokens = length.double()
-    per_token = (nats.double().sum() / tokens.sum()).item()
+def perplexity(nats: Tensor, length: Tensor, split: str) -> Estimate:
+    """exp(sum nats / sum tokens) of n sequences, inf beyond what a float holds.
+
+    Its standard error by the delta method: long sequences cost more, and that is no error.
+    """
+    nats, tokens = nats.double(), length.double()
     n = len(tokens)
-    residual = nats.double() - per_token * tokens
-    error = None
+    per_token = nats.sum() / tokens.sum()
+    value, error = per_token.exp(), None
     if n > 1:
-        error = residual.std().item() / math.sqrt(n) / tokens.mean().item() * math.exp(per_token)
-    return Estimate(math.exp(per_token), error, f"exp(nats per token) {name}", split, n)
-
-
-def _of_mean(mean: Estimate, sign: int, length: Tensor) -> Estimate:
-    """The perplexity of a mean of nats over the first `mean.n` sequences."""
-    tokens = length[: mean.n].double().mean().item()
-    value = math.exp(sign * mean.value / tokens)
-    error = mean.standard_error
-    error = None if error is None else value * error / tokens
-    return mean._replace(value=value, standard_error=error)
+        residual = nats - per_token * tokens
+        error = (value * residual.std() / math.sqrt(n) / tokens.mean()).item()
+    return Estimate(value.item(), error, "exp(nats per token)", split, n)
 
 
 def use_by_position(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int) -> dict:

@@ -24,7 +24,7 @@ def texts(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int) -> dict:
     reconstructions: pairs of a sequence and the most probable tokens at its posterior mean, one
     after the other. samples: drawn token by token at codes from the prior. interpolation: the same
     way of writing as for the first, at codes on the line between two posterior means. neighbours:
-    sequences, each with those whose posterior means are closest in units of their spread.
+    sequences, each with those whose posterior means are closest (Euclidean).
     """
     n = min(SHOWN, len(encoded.mu))
     originals = said(data, encoded.split, torch.arange(min(SEEN, len(encoded.mu))))
@@ -67,10 +67,9 @@ def _written(vae: SequenceVAE, data: Data, z: Tensor, noise: Tensor | None) -> l
 
 def _neighbours(mu: Tensor, originals: list[str]) -> list[dict]:
     """For the first sequences, those with the closest posterior means, the closest first."""
-    scaled = mu / mu.std(0).clamp(min=1e-6)
     found = []
     for row in range(min(4, len(mu))):
-        apart = (scaled - scaled[row]).square().sum(1)
+        apart = (mu - mu[row]).square().sum(1)
         apart[row] = torch.inf
         nearest = apart.argsort()[: min(NEIGHBOURS, len(mu) - 1)].tolist()
         found.append({"text": originals[row], "nearest": [originals[i] for i in nearest]})

@@ -8,7 +8,7 @@ z is used as soon as the receptive field is small.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -50,6 +50,9 @@ class DilatedCNN(SequenceFamily):
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
     ) -> SequenceDecoder:
         """(z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T)."""
+        # No position has more than T - 1 tokens before it.
+        field = min(capacity.receptive_field, shape[2])
+        capacity = replace(capacity, receptive_field=field)
         return DilatedDecoder(shape[0], self.embedding, self.latent_dim, capacity)
 
 

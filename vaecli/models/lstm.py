@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.models.base import Capacity
-from vaecli.models.sequences import SequenceDecoder, SequenceFamily
+from vaecli.models.sequences import SequenceDecoder, SequenceFamily, run
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class LSTMDecoder(SequenceDecoder):
     def states(self, inputs: Tensor, z: Tensor) -> Tensor:
         """Inputs (N, T, E), z (N, Z) -> (N, T, P)."""
         T = inputs.shape[1]
-        beside = z.to(inputs.dtype)[:, None].expand(-1, T, -1)
-        cell = self.first(z).to(inputs.dtype).unflatten(1, (self.lstm.num_layers, -1))
+        beside = z[:, None].expand(-1, T, -1)
+        cell = self.first(z).float().unflatten(1, (self.lstm.num_layers, -1))
         cell = cell.transpose(0, 1).contiguous()  # (depth, N, P)
-        states, _ = self.lstm(torch.cat([inputs, beside], dim=-1), (torch.tanh(cell), cell))
-        return states
+        return run(self.lstm, torch.cat([inputs, beside], dim=-1), (torch.tanh(cell), cell))

@@ -59,9 +59,12 @@ class SequenceVAE(VAE):
         return torch.cat(found)
 
     def _logits(self, features: Tensor) -> Tensor:
-        # The bias goes into the product: on its own it would be one more pass over N*T*V numbers.
         weight, bias = self.decoder.readout.weight, self.output_bias.flatten()
-        return linear(features, weight, bias).float().movedim(-1, 1)[:, :, None]
+        if torch.is_autocast_enabled(features.device.type):  # which would round the bias
+            out = linear(features, weight).float() + bias
+        else:  # in the product it saves a pass over N*T*V numbers
+            out = linear(features, weight, bias)
+        return out.movedim(-1, 1)[:, :, None]
 
     # ------------------------------------------------------------------ text
 
@@ -130,8 +133,8 @@ class SequenceEncoder(nn.Module):
     """x (B, 1, 1, T) -> (B, outputs): embedding, LSTM, pooling over what is no padding, affine map.
 
     The state at a position depends on the tokens up to it alone and padding comes last, so nothing
-    of the padding reaches the pooled states. The affine map is float32 under autocast as well: a
-    posterior that is close to the prior is made of small numbers.
+    of the padding reaches the pooled states. All is float32 under autocast as well: a posterior
+    that is close to the prior is made of small numbers.
     """
 
     def __init__(self, words: int, embedding: int, width: int, outputs: int, pooling: Pooling):
@@ -145,10 +148,9 @@ class SequenceEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, 1, 1, T) -> (B, outputs)."""
         tokens = x.flatten(1)  # (B, T)
-        states, _ = self.lstm(self.embed(tokens))  # (B, T, P)
-        valid = tokens != PAD
+        states = run(self.lstm, self.embed(tokens))  # (B, T, P)
         with torch.autocast(x.device.type, enabled=False):
-            return self.head(self._pooled(states.float(), valid))
+            return self.head(self._pooled(states, tokens != PAD))
 
     def _pooled(self, states: Tensor, valid: Tensor) -> Tensor:
         length = valid.sum(1).clamp(min=1)  # (B,)
@@ -156,6 +158,16 @@ class SequenceEncoder(nn.Module):
             return (states * valid[..., None]).sum(1) / length[:, None]
         last = (length - 1)[:, None, None].expand(-1, 1, states.shape[2])
         return states.gather(1, last)[:, 0]
+
+
+def run(lstm: nn.LSTM, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """The states (N, T, P) of an LSTM, in float32 whatever autocast says.
+
+    Autocast would take cuDNN's to fp16, whose range is too small without a scaler, and a CPU
+    without bf16 refuses. state: (depth, N, P) each, float32; None is zero.
+    """
+    with torch.autocast(inputs.device.type, enabled=False):
+        return lstm(inputs.float(), state)[0]
 
 
 class SequenceDecoder(nn.Module):

@@ -72,7 +72,7 @@ class ProgressBar:
         """Means of the last window of updates."""
         self._bar.set_postfix_str(
             f"loss {means['loss']:.2f} D {means['distortion']:.2f} R {means['rate']:.2f} "
-            f"beta {means['beta']:.2g}{self._active} {means['images_per_second']:,.0f} img/s",
+            f"beta {means['beta']:.2g}{self._active} {means['images_per_second']:,.0f} examples/s",
             refresh=False,
         )
         self._bar.update(step - self._bar.n)

@@ -16,6 +16,8 @@ _NO_ROW = {
     "latent_use.ranking",
     "prediction.direction_betas",
     "prediction.sentence",
+    "sequences.rise_by_position",
+    "sequences.sequences_at_position",
     "theory.linear_vae",
 }
 

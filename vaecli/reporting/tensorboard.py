@@ -154,11 +154,10 @@ class TensorBoard:
 
     def texts(self, step: int, written: dict[str, Any]) -> None:
         """Write what a model of text writes: `texts` of the diagnosis."""
-        pairs = "\n\n".join(f"* {x}\n  * {y}" for x, y in written.get("reconstructions", []))
-        self._open().add_text("texts/reconstructions", pairs, step)
+        pairs = [part for x, y in written.get("reconstructions", []) for part in (x, f"-> {y}", "")]
+        self._open().add_text("texts/reconstructions", _verbatim(pairs), step)
         for key in ("samples", "interpolation"):
-            lines = "\n".join(f"* {line}" for line in written.get(key, []))
-            self._open().add_text(f"texts/{key}", lines, step)
+            self._open().add_text(f"texts/{key}", _verbatim(written.get(key, [])), step)
         self._open().flush()
 
     def embedding(
@@ -180,7 +179,7 @@ class TensorBoard:
         shutil.rmtree(self._directory / f"{step:05d}", ignore_errors=True)
         self._open().add_embedding(
             mu,
-            metadata=None if labels is None else labels[: len(mu)],
+            metadata=None if labels is None else [_one_line(label) for label in labels[: len(mu)]],
             label_img=images[: len(mu)].detach().float().cpu() if thumbnails else None,
             global_step=step,
             tag="codes",
@@ -247,6 +246,16 @@ def hush_writers() -> None:
 def _told(failure: threading.ExceptHookArgs) -> None:
     if not (isinstance(failure.exc_value, OSError) and hasattr(failure.thread, "exception")):
         threading.__excepthook__(failure)
+
+
+def _one_line(label: object) -> str:
+    """A label as the projector can read it, whose table's columns are divided by tabs."""
+    return " ".join(str(label).split()) or "(nothing)"
+
+
+def _verbatim(lines: list[str]) -> str:
+    """Markdown that shows the lines as they are: a block of code."""
+    return "\n".join(f"    {_one_line(line) if line else line}" for line in lines)
 
 
 def _pictures(tensor: Tensor | None) -> bool:

@@ -17,9 +17,8 @@ from vaecli.training.settings import Compile
 # What `auto` reckons with; to be measured on a GPU.
 COMPILE_SECONDS = 30  # with an empty cache
 STEP_SECONDS = 2e-3  # of the host, for an update of a small model that is not compiled
-MOST_GRAPHS = (
-    256  # of one run: one for each width of a batch of sequences; PyTorch's own limit is 8
-)
+# Of one run: one for each width of a batch of sequences. PyTorch's own limit is 8.
+MOST_GRAPHS = 256
 
 
 def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
@@ -89,7 +88,8 @@ def _graphed(forward: Callable[..., Outcome], whole: bool) -> Callable[..., Outc
 def _or_eager(
     step: Callable[..., Outcome], eager: Callable[..., Outcome], otherwise: Callable[[str], None]
 ) -> Callable[..., Outcome]:
-    from torch._dynamo.exc import TorchDynamoException  # a second, which only compiling needs
+    # A second, which only compiling needs.
+    from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
     chosen = step
 
@@ -97,7 +97,7 @@ def _or_eager(
         nonlocal chosen
         try:
             return chosen(*inputs)
-        except TorchDynamoException as error:  # of compiling; nothing has moved yet
+        except (TorchDynamoException, FailOnRecompileLimitHit) as error:  # nothing has moved yet
             if chosen is eager:
                 raise
             chosen = eager

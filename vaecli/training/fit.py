@@ -152,15 +152,20 @@ class Fit(Loop):
         self.scaler.scale(loss).backward()
         self._step()
         self.meter.add(statistics)
-        loss = statistics[0]
-        if (
-            self.data.kind is Kind.TOKENS
-        ):  # batches differ in length: per token they can be compared
-            loss = loss * len(x) / (x != PAD).sum()
+        loss = self._comparable(statistics[0], x)
         self.state = strategy.after_update({**self.state, **state}, update, loss)
         progress.encoder_updates += update.encoder
         progress.step += update.decoder
         return update.decoder
+
+    def _comparable(self, loss: Tensor, x: Tensor) -> Tensor:
+        """A batch's loss in a unit that others share: per token of sequences, since lengths differ.
+
+        (He et al. 2019 do so too, over all tokens of a window; here it is a mean over its batches.)
+        """
+        if self.data.kind is not Kind.TOKENS:
+            return loss
+        return loss * len(x) / (x != PAD).sum()
 
     def compile(self, forward: Callable[..., Outcome]) -> Callable[..., Outcome]:
         """`forward` compiled; under trainer.compile=auto it stays as it is if that fails."""

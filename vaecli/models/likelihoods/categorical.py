@@ -30,7 +30,7 @@ class Categorical(Likelihood):
 
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
         """The log share of each token, one constant for all positions: (V, 1, 1)."""
-        return mean.clamp(min=UNSEEN).log()
+        return torch.where(mean > 0, mean, UNSEEN).log()
 
     def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
         """Log p(x|z) in nats, summed over positions: (N,)."""

@@ -22,8 +22,9 @@ class Aggressive(Strategy):
 
     While aggressive, each decoder update is preceded by encoder-only updates: the first on the
     outer batch, the others on random ones, at most `aggressive_max_updates` - 1. After every
-    `aggressive_window` of them the window's mean loss is compared with that of the window before,
-    and they end as soon as it has risen. The decoder then moves alone, on the outer batch.
+    `aggressive_window` of them the window's mean loss (of sequences: per token) is compared with
+    that of the window before, and they end as soon as it has risen. The decoder then moves alone,
+    on the outer batch.
 
     After each epoch the mutual information I_q(x; z) of the validation split is estimated. Once it
     has fallen below its best `aggressive_patience` times in all, training goes on as plain

@@ -69,8 +69,8 @@ COLUMNS = (
 )  # fmt: skip
 KNOWN = {column.key: column for column in COLUMNS}
 UNIT = (
-    "Figures are in nats per example: summed over pixels and latent dimensions, averaged over "
-    "examples."
+    "Figures are in nats per example: summed over pixels or tokens, and over latent dimensions, "
+    "averaged over examples."
 )
 
 

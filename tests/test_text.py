@@ -140,7 +140,9 @@ def test_what_a_text_says_is_no_html_on_the_page(train, tmp_path):
 def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(train, text):
     ran = train("model=lstm", *text, "trainer.max_steps=1")
     (labels,) = ran.directory.glob("tensorboard/*/codes/metadata.tsv")
-    assert set(labels.read_text().splitlines()) <= set(lines())
+    shown = labels.read_text().splitlines()
+    assert len(shown) == 40  # those of the test split
+    assert set(shown) <= set(lines())
 
 
 def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text, tmp_path, capsys):
@@ -157,3 +159,8 @@ def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text
     assert "other words" in capsys.readouterr().err
     resumed = train("resume=run", "trainer.max_steps=2")
     assert resumed.code == 2
+    write(tmp_path / "text.txt")
+    load_run(ran.directory)
+    (ran.directory / "vocabulary.json").unlink()
+    with pytest.raises(UsageError, match="other words"):  # a foreign run could name any file
+        load_run(ran.directory)

@@ -27,6 +27,7 @@ def test_the_entropy_of_a_chain_is_the_mean_surprise_of_its_draws():
 def test_a_chain_starts_as_it_goes_on():
     source = MarkovSource(7, seeded())
     torch.testing.assert_close(source.stationary @ source.transition, source.stationary)
+    assert source.stationary.sum().item() == pytest.approx(1, abs=1e-12)
     x = source.sample(50_000, 5, seeded(1))
     for t in (0, 4):
         share = torch.bincount(x[:, t], minlength=7) / len(x)
@@ -87,3 +88,14 @@ def test_sequences_end_and_follow_their_seeds(source):
 def test_what_is_no_set_of_sequences_is_refused(keys):
     with pytest.raises(UsageError, match=next(iter(keys))):
         Sequences(**keys).validate()
+
+
+@pytest.mark.parametrize("source", [MarkovSource, LSTMSource])
+def test_many_sequences_are_drawn_in_parts(source, monkeypatch):
+    monkeypatch.setattr("vaecli.data.sources.AT_ONCE", 7 * 100)  # parts of 100
+    made = source(7, seeded())
+    drawn = made.sample(250, 4, seeded(1))
+    x = drawn if source is MarkovSource else drawn[0]
+    assert x.shape == (250, 4)
+    assert all(set(part.unique().tolist()) <= set(range(7)) for part in x.split(100))
+    assert not x[:50].equal(x[100:150])

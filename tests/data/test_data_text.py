@@ -128,6 +128,11 @@ def test_a_directory_and_no_path_are_refused(tmp_path):
         Text().validate()
 
 
+def test_the_home_of_nobody_is_refused():
+    with pytest.raises(UsageError, match="unknown user"):
+        text("~nobody-of-that-name/t.txt").check_files()
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_no_part_of_a_line(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines()).encode())

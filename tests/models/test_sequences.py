@@ -146,7 +146,7 @@ def test_several_codes_of_one_sequence_are_decoded_together(family):
 @families
 def test_what_is_written_ends_and_is_then_padding(family):
     vae = model(family)
-    vae.output_bias.data[END] += 5.0
+    vae.output_bias.data[END] += 10.0
     x = vae.draw(torch.randn(50, Z), torch.rand(50, 1, 1, T))
     ends = 0
     for row in x[:, 0, 0].tolist():
@@ -231,3 +231,25 @@ def test_an_evaluation_in_parts_is_the_same(family, monkeypatch):
     with torch.no_grad():
         torch.testing.assert_close(vae.log_px(x, z), whole, rtol=1e-5, atol=1e-5)
     assert seen == [2] * 6
+
+
+@families
+def test_under_autocast_recurrence_and_output_bias_stay_in_float32(family):
+    vae, x = model(family).eval(), tokens()
+    with torch.no_grad():
+        vae.output_bias.add_(1000)  # its fractions are lost in bf16, whose steps are 4 there
+        exact = vae.log_px(x, torch.zeros(1, len(x), Z))
+        mu, _ = vae.encode(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            close = vae.log_px(x, torch.zeros(1, len(x), Z))
+            assert vae.encode(x)[0].equal(mu)
+    assert close.dtype == torch.float32
+    torch.testing.assert_close(close, exact, atol=0.5, rtol=0.05)
+
+
+def test_a_receptive_field_beyond_the_sequence_builds_no_more_than_reaches_its_end():
+    wide, whole = (
+        DilatedCNN(latent_dim=Z).decoder((V, 1, T), 1, capacity(DilatedCNN, receptive_field=field))
+        for field in (10**5, T)
+    )
+    assert [p.shape for p in wide.parameters()] == [p.shape for p in whole.parameters()]

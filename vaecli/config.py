@@ -163,11 +163,7 @@ def read(composed: DictConfig) -> Config:
         part.validate()
     schedule.validate(trainer.epochs)
     for strategy in strategies:
-        require(
-            model.autoregressive or not strategy.of_autoregressive, "strategy", _name(strategy),
-            f"needs a decoder that reads x, which that of model={plain['model']['name']} does not",
-            "use model=pixelcnn, or data=text model=lstm",
-        )  # fmt: skip
+        strategy.validate_model(model, plain["model"]["name"])
     capacity = _capacity(_typed("decoder", _Decoder, plain["decoder"]), model, plain)
     choose_precision(trainer.amp, choose_device(top.device))
     return Config(

@@ -29,6 +29,7 @@ from vaecli.diagnosis.rate import (
 from vaecli.diagnosis.sequences import sequences
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.diagnosis.texts import texts
+from vaecli.models.posterior import LatentSequence, StandardNormal
 from vaecli.models.sequences import SequenceVAE
 from vaecli.models.vae import VAE
 
@@ -53,13 +54,13 @@ def diagnose(
     with evaluation_mode(model):
         if isinstance(model, ForeignModel) and not model.decodes:
             encoded = encode(model, data, split, samples=settings.samples)
-            diagnosis = describe(encoded, settings, seed=seed)
+            diagnosis = describe(encoded, settings, seed=seed, prior=model.prior)
         else:
             found, encoded, per_example = evaluate(
                 model, data, split, seed=seed, threshold=threshold, samples=settings.samples
             )
             _require_finite(encoded, per_example)
-            diagnosis = describe(encoded, settings, seed=seed)
+            diagnosis = describe(encoded, settings, seed=seed, prior=model.prior)
             diagnosis |= {key: found[key] for key in ("distortion", "elbo")}
             diagnosis["estimators"] |= {
                 "distortion": "one z ~ q(z|x) per example",
@@ -78,7 +79,13 @@ def _require_finite(encoded: Encoded, per_example: Tensor) -> None:
             raise NotFinite(f"{name} is not a finite number for {bad} of {len(values)} examples")
 
 
-def describe(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
+def describe(
+    encoded: Encoded,
+    settings: DiagnosisConfig,
+    *,
+    seed: int,
+    prior: StandardNormal | LatentSequence | None = None,
+) -> dict:
     """What q(z|x) alone tells, of any model: the flat keys without a decoder's, and two groups."""
     found = figures(encoded, threshold=settings.threshold)
     n = len(encoded.mu)
@@ -86,7 +93,8 @@ def describe(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
     made["mu_variance_per_dim"] = mean_variance(encoded).tolist()
     made["standard_errors"] = {"rate": _error(encoded.kl_per_dim.sum(1))}
     if n > 1:
-        made["information"] = information(encoded, seed=seed, most=settings.aggregate)
+        most = settings.aggregate
+        made["information"] = information(encoded, seed=seed, most=most, prior=prior)
     made["collapse_curve"] = collapse_curve(encoded, threshold=settings.threshold)
     return made
 
@@ -128,16 +136,15 @@ def _groups(
         use |= latent_use.ablation(vae, data, encoded, per_example, most=most, seed=seed)
     neg_elbo = per_example + encoded.kl_per_dim.sum(1)
     nats = {"perplexity": neg_elbo}  # of sequences
-    groups = {
-        "latent_use": use,
-        "pruning": pruning(vae, data, encoded, neg_elbo, seed=seed),
-    }
+    groups = {"latent_use": use}
+    if vae.prior.factorised:  # else a dead dimension cannot be taken out alone
+        groups["pruning"] = pruning(vae, data, encoded, neg_elbo, seed=seed)
     if settings.importance_samples:
         part = first_rows(encoded, few)
         K = settings.importance_samples
         groups["likelihood"], bound = importance_weighted(vae, data, part, samples=K, seed=seed)
         nats["perplexity_importance_weighted"] = -bound
-        if groups["pruning"]["dead_units"]:
+        if groups.get("pruning", {}).get("dead_units"):
             again, _ = importance_weighted(vae, data, prune(part), samples=K, seed=seed)
             groups["pruning"]["importance_weighted"] = again["importance_weighted"]
     if isinstance(vae, VAE):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaecli.diagnosis.estimate import Estimate, mean_of
 from vaecli.diagnosis.rate import Encoded, first_rows, sample_codes
-from vaecli.models.posterior import HALF_LOG_2PI
+from vaecli.models.posterior import HALF_LOG_2PI, LatentSequence, StandardNormal
 
 CHUNK = 2**21  # elements of the largest intermediate tensor: what fits a CPU's cache is fastest
 MINIBATCH = 50  # of He et al. 2019, for images
@@ -38,14 +38,19 @@ class Mixture(NamedTuple):
     pull_left_out: Tensor  # (N,)
 
 
-def information(encoded: Encoded, *, seed: int, most: int) -> dict:
+def information(
+    encoded: Encoded, *, seed: int, most: int, prior: StandardNormal | LatentSequence | None = None
+) -> dict:
     """The group `information` of the diagnosis, over the first `most` examples.
 
     mutual_information: I_q(x; z) = E log q(z|x) - E log q(z), between two bounds in expectation
     (Poole et al. 2019, "On variational bounds of mutual information", InfoNCE with known density
     and leave-one-out): own_included from below, at most log N, and leave_one_out from above. The
     value is the middle, or the lower bound where the estimate is saturated.
+    prior: p(z), of which aggregate_kl and rate_split speak; None is N(0, I). The rate is split for
+    a prior of independent dimensions only.
     """
+    prior = prior or StandardNormal()
     part = first_rows(encoded, most)
     z = sample_codes(part, seed)  # (N, Z)
     n = len(z)
@@ -65,8 +70,8 @@ def information(encoded: Encoded, *, seed: int, most: int) -> dict:
         "saturated": saturated,
         "minibatch": minibatch_information(part, z),
         "minibatch_ceiling": math.log(min(MINIBATCH, n)),
-        "aggregate_kl": _aggregate_kl(mixture, which, z, split),
-        **_rate_split(part, z, mixture, which),
+        "aggregate_kl": _aggregate_kl(mixture, which, z, split, prior),
+        **(_rate_split(part, z, mixture, which) if prior.factorised else {}),
     }
 
 
@@ -150,10 +155,13 @@ def _information(mixture: Mixture, which: str, estimator: str, split: str) -> Es
     return _with_pull(mixture.own - log_q, -pull, estimator, split)
 
 
-def _aggregate_kl(mixture: Mixture, which: str, z: Tensor, split: str) -> Estimate:
+def _aggregate_kl(
+    mixture: Mixture, which: str, z: Tensor, split: str, prior: StandardNormal | LatentSequence
+) -> Estimate:
     log_q, pull = _density(mixture, which)
     name = f"q(z) over {len(z)} examples" + (", an upper bound" if which == "included" else "")
-    return _with_pull(log_q - _log_prior(z), pull, name, split)
+    log_prior = prior.log_prob(z.double()[None])[0].cpu()
+    return _with_pull(log_q - log_prior, pull, name, split)
 
 
 def _density(mixture: Mixture, which: str) -> tuple[Tensor, Tensor]:
@@ -228,7 +236,3 @@ def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor, which: str = "both") ->
             middle = included if which == "included" else 0.5 * (included + left_out)
             out[rows, j] = middle - HALF_LOG_2PI
     return out
-
-
-def _log_prior(z: Tensor) -> Tensor:
-    return -(0.5 * z.double().square() + HALF_LOG_2PI).sum(-1)

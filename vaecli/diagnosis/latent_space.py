@@ -31,8 +31,8 @@ def reconstructions(
 
 def prior_samples(vae: VAE, *, seed: int, n: int = 2 * COLUMNS) -> Tensor:
     """Decoded draws from the prior, (n, C, H, W)."""
-    z = torch.randn(n, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
-    return _draw(vae, z, seed)
+    eps = torch.randn(n, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
+    return _draw(vae, vae.prior.draws(eps), seed)
 
 
 def traversals(vae: VAE, encoded: Encoded, *, seed: int) -> tuple[Tensor, list[int]]:

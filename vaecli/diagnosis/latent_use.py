@@ -32,7 +32,8 @@ def replaced(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, see
     A prior draw tells more of the aggregate posterior than shuffling does: codes the decoder never
     saw. Zero is the code of a collapsed encoder's mean; a decoder may do well there by accident.
     """
-    drawn = torch.randn(encoded.mu.shape, generator=generator(seed, "evaluation", index=4))
+    eps = torch.randn(encoded.mu.shape, generator=generator(seed, "evaluation", index=4))
+    drawn = vae.prior.draws(eps)
     zero = torch.zeros_like(encoded.mu)
     return {
         name: mean_of(distortion(vae, data, encoded.split, z) - per_example, how, encoded.split)

@@ -52,7 +52,8 @@ def _text(data: Data, tokens: Tensor) -> str:
 
 
 def _samples(vae: SequenceVAE, data: Data, seed: int) -> list[str]:
-    z = torch.randn(SHOWN, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
+    eps = torch.randn(SHOWN, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
+    z = vae.prior.draws(eps)
     shape = (SHOWN, 1, 1, data.shape[2])
     return _written(
         vae, data, z, torch.rand(shape, generator=generator(seed, "evaluation", index=3))

@@ -1,10 +1,11 @@
 """The default posterior family and prior; a strategy may put its own in their place."""
 
-# B batch, K samples, Z latent
+# B batch, K samples, Z latent, n steps of a latent sequence
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,12 @@ class Posterior(nn.Module):
 class StandardNormal(nn.Module):
     """p(z) = N(0, I)."""
 
+    factorised: ClassVar[bool] = True  # p(z) is the product of its marginals
+
+    def draws(self, eps: Tensor) -> Tensor:
+        """Draws from the prior, made of standard normal eps (..., Z)."""
+        return eps
+
     def log_prob(self, z: Tensor) -> Tensor:
         """(K, B, Z) -> (K, B), nats."""
         return -(0.5 * z.square() + HALF_LOG_2PI).sum(-1)
@@ -42,3 +49,64 @@ class StandardNormal(nn.Module):
         dimension, where exp(logvar) - 1 - logvar cancels.
         """
         return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)
+
+
+class LatentSequence(nn.Module):
+    """p(z) of a sequence of n codes: z_1 ~ N(0, I), z_t = a z_t-1 + sqrt(1 - a^2) N(0, I).
+
+    Every code by itself is N(0, I), and codes next to each other are alike (Razavi et al. 2019,
+    section 2.2). The Z latents are the n codes one behind the other.
+    """
+
+    factorised: ClassVar[bool] = False
+
+    a: Tensor
+
+    def __init__(self, steps: int, a: float):
+        super().__init__()
+        self.steps = steps
+        # A buffer: stacked runs may differ in it. Not saved: it follows from the config.
+        self.register_buffer("a", torch.tensor(a), persistent=False)
+
+    def draws(self, eps: Tensor) -> Tensor:
+        """Draws from the prior, made of standard normal eps (..., Z)."""
+        a, spread = self.a.to(eps), (1 - self.a.double().square()).sqrt().to(eps)
+        codes = list(eps.unflatten(-1, (self.steps, -1)).unbind(-2))
+        for t in range(1, self.steps):
+            codes[t] = a * codes[t - 1] + spread * codes[t]
+        return torch.cat(codes, dim=-1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(K, B, Z) -> (K, B), nats."""
+        a = self.a.to(z)
+        first, others, before = self._apart(z)
+        var = 1 - a.square()
+        eps = torch.cat([first, (others - a * before) / var.sqrt()], dim=-1)
+        return -(0.5 * eps.square() + HALF_LOG_2PI).sum(-1) - 0.5 * others.shape[-1] * var.log()
+
+    def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """E_q KL(q(z_t|x) || p(z_t|z_t-1)) per latent: (B, Z) -> (B, Z), nats, >= 0.
+
+        Their sum is KL(q(z|x) || p(z)), since q is independent over the sequence.
+        """
+        a = self.a.to(mu)
+        first, others, before = self._apart(mu)
+        logvar_first, logvar_others, logvar_before = self._apart(logvar)
+        var = 1 - a.square()
+        missed = (others - a * before).square() + a.square() * logvar_before.exp()
+        kl = 0.5 * ((logvar_others.exp() + missed) / var - 1 + var.log() - logvar_others)
+        return torch.cat([StandardNormal().kl_per_dim(first, logvar_first), kl], dim=-1)
+
+    def _apart(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The first code, all others, and the ones before these."""
+        size = z.shape[-1] // self.steps
+        return z[..., :size], z[..., size:], z[..., :-size]
+
+
+def committed_rate(steps: int, a: float) -> float:
+    """The least KL of any q independent over the sequence, nats per code and dimension of it.
+
+    Razavi et al. 2019, eq. 4: its variances are the reciprocals of the diagonal of the prior's
+    precision.
+    """
+    return 0.5 * ((steps - 2) * math.log1p(a * a) - math.log1p(-a * a)) / steps

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor
 
+from vaecli.models.base import Family
 from vaecli.models.vae import VAE, Terms
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ class Strategy:
     slots: ClassVar[frozenset[str]] = frozenset()
     stackable: ClassVar[bool] = True  # False: what it does next depends on what the run found
 
-    of_autoregressive: ClassVar[bool] = False  # True: it needs a decoder that reads x
-
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
+
+    def validate_model(self, model: Family, name: str) -> None:
+        """Raise UsageError for a model that the strategy cannot be used with; name: its option."""
 
     def install(self, vae: VAE) -> None:
         """Fill the slots `posterior`, `prior` and `decoder` of a model just built."""

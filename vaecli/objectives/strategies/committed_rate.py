@@ -1,6 +1,6 @@
 """delta-VAE proper: a posterior family that cannot reach the prior."""
 
-# B batch, Z latent
+# B batch, Z latent, n steps of a latent sequence
 
 from __future__ import annotations
 
@@ -12,27 +12,35 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.errors import require
+from vaecli.models.base import Family
+from vaecli.models.posterior import LatentSequence, committed_rate
 from vaecli.models.vae import VAE
 from vaecli.objectives.strategies.base import Strategy
 
 
 @dataclass(frozen=True)
 class CommittedRate(Strategy):
-    """Every dimension's KL to N(0, 1) is at least `delta_per_dim`, by construction.
+    """The rate is at least `delta_per_dim` nats per dimension, by construction.
 
-    Razavi et al. 2019 ("delta-VAE"), in the form for a prior of independent N(0, 1) dimensions that
-    Zhu et al. 2020 compare with (their eq. 4): sigma lies strictly between the two roots of
+    Razavi et al. 2019 ("delta-VAE"), in two forms. Either spends a rate, not necessarily on x:
+    judge it by the rise under shuffling and by mutual information, never by its KL.
+
+    latent_steps None: the form for a prior of independent N(0, 1) dimensions that Zhu et al. 2020
+    compare with (their eq. 4): sigma lies strictly between the two roots of
     log sigma^2 - sigma^2 + 2 delta + 1 = 0, and mu = sqrt(2 delta + 1 + log sigma^2 - sigma^2 +
-    relu(m)), so that KL_j = delta + relu(m_j) / 2.
+    relu(m)), so that KL_j = delta + relu(m_j) / 2. A constant mu meets it with nothing in z.
 
-    A constant mu meets the rate with nothing in z: judge it by the rise under shuffling and by
-    mutual information, never by its KL. (The paper's own remedy is an autoregressive prior over a
-    sequence of latents.)
+    latent_steps n: the paper's own. z is a sequence of n codes of latent_dim / n dimensions; the
+    prior is autoregressive (`LatentSequence`), the posterior independent over the sequence. The
+    prior's coefficient is the one at which no such posterior has a smaller rate than asked for, on
+    average over dimensions. What changes slowly along the sequence is cheap. The decoder reads the
+    whole sequence everywhere, where the paper's reads as much as it has written.
     """
 
-    slots: ClassVar[frozenset[str]] = frozenset({"posterior"})
+    slots: ClassVar[frozenset[str]] = frozenset({"posterior", "prior"})
 
     delta_per_dim: float = 0.15
+    latent_steps: int | None = None
 
     def validate(self) -> None:
         """The committed rate is positive and small enough for the roots to be told apart."""
@@ -43,10 +51,43 @@ class CommittedRate(Strategy):
             "must lie between 0.0001 and 10 nats per dimension",
             "Zhu et al. 2020 use 0.15",
         )
+        require(
+            self.latent_steps is None or self.latent_steps >= 2,
+            "strategy.latent_steps",
+            self.latent_steps,
+            "must be at least 2, or null for independent dimensions",
+            "try strategy.latent_steps=8",
+        )
+
+    def validate_model(self, model: Family, name: str) -> None:
+        """The latents divide into steps."""
+        require(
+            self.latent_steps is None or model.latent_dim % self.latent_steps == 0,
+            "strategy.latent_steps",
+            self.latent_steps,
+            f"must divide model.latent_dim={model.latent_dim}",
+            f"try strategy.latent_steps={model.latent_dim}",
+        )
 
     def install(self, vae: VAE) -> None:
-        """Replace the posterior family."""
-        vae.posterior = CommittedPosterior(self.delta_per_dim)
+        """Replace the posterior family, or the prior."""
+        if self.latent_steps is None:
+            vae.posterior = CommittedPosterior(self.delta_per_dim)
+        else:
+            a = coefficient(self.latent_steps, self.delta_per_dim)
+            vae.prior = LatentSequence(self.latent_steps, a)
+
+
+def coefficient(steps: int, delta: float) -> float:
+    """The a of a `LatentSequence` whose committed rate per dimension is delta, by bisection."""
+    low, high = 0.0, 1.0  # the rate grows from 0 without bound
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        if middle < 1 and committed_rate(steps, middle) < delta:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 class CommittedPosterior(nn.Module):

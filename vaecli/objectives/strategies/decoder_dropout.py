@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaecli.data.vocabulary import UNKNOWN
 from vaecli.errors import require
+from vaecli.models.base import Family
 from vaecli.models.vae import VAE, Reading
 from vaecli.objectives.strategies.base import Strategy
 
@@ -25,7 +26,6 @@ class DecoderDropout(Strategy):
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"decoder"})
-    of_autoregressive: ClassVar[bool] = True
 
     dropped: float = 0.3
 
@@ -34,6 +34,14 @@ class DecoderDropout(Strategy):
         require(
             0 < self.dropped <= 1, "strategy.dropped", self.dropped,
             "must be above 0 and at most 1", "Bowman et al. 2016 drop 0.25 to 0.38",
+        )  # fmt: skip
+
+    def validate_model(self, model: Family, name: str) -> None:
+        """The decoder reads x."""
+        require(
+            model.autoregressive, "strategy", "decoder_dropout",
+            f"needs a decoder that reads x, which that of model={name} does not",
+            "use model=pixelcnn, or data=text model=lstm",
         )  # fmt: skip
 
     def install(self, vae: VAE) -> None:

@@ -60,14 +60,11 @@ studies: $(INSTALLED)
 	$(STUDY)/compare_strategies_equal_time experiment=compare_strategies_equal_time
 	$(STUDY)/critical_beta experiment=critical_beta
 
-# The studies of text: some hours on two cores.
-TEXT = $(BIN)/vae-train data.path=$(DATA)/kjv.txt data.min_count=10 hydra.sweep.dir=outputs/studies
+# The studies of text: about three hours on two cores.
 studies-text: $(INSTALLED)
-	$(TEXT)/compare_text experiment=compare_text
-	$(TEXT)/compare_text_annealing experiment=compare_text_annealing
-	$(BIN)/vae-compare outputs/studies/compare_text outputs/studies/compare_text_annealing \
-	  --out outputs/studies/compare_text_all
-	$(TEXT)/receptive_field experiment=receptive_field
+	$(BIN)/python benchmarks/text.py --text $(DATA)/kjv.txt
+	$(BIN)/vae-train experiment=receptive_field data.path=$(DATA)/kjv.txt data.min_count=10 \
+	  trainer.epochs=2 diagnosis=quick hydra.sweep.dir=outputs/studies/receptive_field
 	$(BIN)/python benchmarks/trajectories.py
 
 # The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.

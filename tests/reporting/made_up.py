@@ -111,6 +111,14 @@ def groups(kl, *, saturated=False):
             "refined_rate": estimate(3.1718, 0.083, n=128),
             "steps": 50,
         },
+        "sequences": {
+            "tokens_per_sequence": 11.53,
+            "perplexity": estimate(17.83, 0.37, "exp(nats per token)"),
+            "perplexity_importance_weighted": estimate(15.37, 0.83, "exp(nats per token)", 99),
+            "perplexity_no_code": estimate(23.61, 0.43, "exp(nats per token)"),
+            "rise_by_position": [2.9, 1.7, 0.9, 0.4, 0.1, -0.1],
+            "sequences_at_position": [360, 360, 350, 300, 200, 90],
+        },
         "latent_space": {
             "knn": estimate(0.7654, 0.032, "10 nearest neighbours", 180),
             "knn_shuffled_labels": estimate(0.1151, 0.024, "10 nearest neighbours", 180),

@@ -102,6 +102,8 @@ NOT_IN_TABLES = (
     "collapse_curve.collapsed_fraction",
     "latent_use.ablation",
     "latent_use.ranking",
+    "sequences.rise_by_position",
+    "sequences.sequences_at_position",
 )
 
 

@@ -22,10 +22,10 @@ from vaecli.reporting.posterior_plots import aggregate_posterior, chosen
 from vaecli.reporting.use_plots import collapse_curve, latent_use, rate_split
 
 TRAINING = ["kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim"]
-FROM_NUMBERS = [*TRAINING, "latent_use", "rate_split", "collapse_curve"]
+FROM_NUMBERS = [*TRAINING, "latent_use", "use_by_position", "rate_split", "collapse_curve"]
 ALL = [
-    *TRAINING, "latent_use", "rate_split", "latent_variance", "aggregate_posterior",
-    "collapse_curve", "tsne", "reconstructions", "samples", "traversals",
+    *TRAINING, "latent_use", "use_by_position", "rate_split", "latent_variance",
+    "aggregate_posterior", "collapse_curve", "tsne", "reconstructions", "samples", "traversals",
 ]  # fmt: skip
 
 
@@ -68,7 +68,9 @@ def test_without_pictures_the_plots_of_the_numbers_remain(tmp_path):
 def test_a_diagnosis_from_before_the_groups_gives_the_plots_that_need_none(tmp_path):
     shown = pictures()._replace(codes=None, kl=None)
     paths = write_plots(tmp_path, history(), old_diagnosis(), shown)
-    groups = ("latent_use", "rate_split", "aggregate_posterior", "collapse_curve")
+    groups = (
+        "latent_use", "use_by_position", "rate_split", "aggregate_posterior", "collapse_curve",
+    )  # fmt: skip
     assert [p.stem for p in paths] == [name for name in ALL if name not in groups]
 
 

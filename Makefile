@@ -65,6 +65,7 @@ studies-text: $(INSTALLED)
 	$(BIN)/python benchmarks/text.py --text $(DATA)/kjv.txt
 	$(BIN)/vae-train experiment=receptive_field data.path=$(DATA)/kjv.txt data.min_count=10 \
 	  trainer.epochs=2 diagnosis=quick hydra.sweep.dir=outputs/studies/receptive_field
+	$(BIN)/python benchmarks/receptive_field.py outputs/studies/receptive_field
 	$(BIN)/python benchmarks/trajectories.py
 
 # The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.

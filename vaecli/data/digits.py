@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from vaecli.data.base import Split
-from vaecli.data.image_set import SmallImageSet, require_fraction
+from vaecli.data.image_set import SmallImageSet
 from vaecli.data.images import Binarise
+from vaecli.data.split_set import require_fraction
 
 
 @dataclass(frozen=True, kw_only=True)

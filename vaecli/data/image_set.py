@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaecli.data.base import Data, DataSet, Kind, Split
+from vaecli.data.base import Data, Kind, Split
 from vaecli.data.images import Binarise, draw, kind_of, resize, threshold
+from vaecli.data.split_set import SplitSet, require_least
 from vaecli.data.splits import plan_splits
 from vaecli.environment import free_bytes
 from vaecli.errors import require
@@ -19,32 +20,16 @@ MOST_PIXELS = 1024  # a side: a batch of 128 such images takes 1.6 GB as floats
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSet(DataSet):
+class ImageSet(SplitSet):
     """The keys common to all sets of images."""
 
     binarise: Binarise = Binarise.none
     image_size: int | None = None  # side in pixels; None keeps the size
-    val_fraction: float = 0.1
-    limit: int | None = None  # most training examples; None uses all
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        """The option's name, which is the module's."""
-        return type(self).__module__.rsplit(".", 1)[-1]
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
-        require_fraction("data.val_fraction", self.val_fraction)
-        for key, least, example in (("image_size", 2, 28), ("limit", 1, 1000), ("seed", 0, 0)):
-            value = getattr(self, key)
-            require(
-                value is None or value >= least,
-                f"data.{key}",
-                value,
-                f"must be at least {least}",
-                f"try data.{key}={example}",
-            )
+        super().validate()
+        require_least("data.image_size", self.image_size, 2, example=28)
         require(
             self.image_size is None or self.image_size <= MOST_PIXELS, "data.image_size",
             self.image_size, f"must be at most {MOST_PIXELS:,}", "try data.image_size=64",
@@ -132,8 +117,3 @@ class SmallImageSet(ImageSet):
             f"{(free or 0) / 2**30:.3g}", "make them smaller, or use fewer: data.limit",
         )  # fmt: skip
         return resize(x, self.image_size)
-
-
-def require_fraction(key: str, value: float) -> None:
-    """Raise UsageError unless 0 < value < 1 (which also refuses NaN)."""
-    require(0 < value < 1, key, value, "must lie between 0 and 1", f"try {key}=0.1")

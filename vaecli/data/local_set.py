@@ -10,10 +10,11 @@ from typing import NoReturn
 import numpy as np
 from torch import Tensor
 
-from vaecli.data.image_set import ImageSet, require_fraction
+from vaecli.data.image_set import ImageSet
 from vaecli.data.images import Binarise
 from vaecli.data.memory_map import Block, exceeds, gather
 from vaecli.data.place import place
+from vaecli.data.split_set import require_fraction
 from vaecli.data.splits import Plan, plan_splits
 from vaecli.errors import UsageError, require
 

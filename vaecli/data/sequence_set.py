@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data, DataSet, Kind
-from vaecli.data.image_set import require_fraction
+from vaecli.data.base import Data, Kind
+from vaecli.data.split_set import SplitSet, require_fraction, require_least
 from vaecli.data.splits import Plan
 from vaecli.data.vocabulary import PAD, Vocabulary
 from vaecli.errors import require
@@ -20,33 +20,17 @@ LONGEST = 10_000  # tokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceSet(DataSet):
+class SequenceSet(SplitSet):
     """The keys common to all sets of sequences."""
 
     max_length: int = 40  # tokens, the end among them
-    val_fraction: float = 0.1
     test_fraction: float = 0.1
-    limit: int | None = None  # most training sequences; None uses all
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        """The option's name, which is the module's."""
-        return type(self).__module__.rsplit(".", 1)[-1]
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
-        require_fraction("data.val_fraction", self.val_fraction)
+        super().validate()
         require_fraction("data.test_fraction", self.test_fraction)
-        for key, least, example in (("max_length", 2, 40), ("limit", 1, 1000), ("seed", 0, 0)):
-            value = getattr(self, key)
-            require(
-                value is None or value >= least,
-                f"data.{key}",
-                value,
-                f"must be at least {least}",
-                f"try data.{key}={example}",
-            )
+        require_least("data.max_length", self.max_length, 2, example=40)
         require(
             self.max_length <= LONGEST, "data.max_length", self.max_length,
             f"must be at most {LONGEST:,}", "try data.max_length=100",

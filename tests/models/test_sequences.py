@@ -167,6 +167,17 @@ def test_the_most_probable_words_are_those_of_the_model(family):
 
 
 @families
+def test_writing_step_by_step_is_reading_what_was_written(family):
+    vae = model(family, depth=2)
+    z, x, state = torch.randn(4, Z), tokens(), None
+    steps = []
+    for t in range(T):
+        features, state = vae.decoder.step(z, x[..., : t + 1], state)
+        steps.append(features)
+    torch.testing.assert_close(torch.cat(steps, dim=1), vae.decoder.features(z, x))
+
+
+@families
 def test_a_drawn_word_is_as_frequent_as_the_model_says(family):
     vae, n = model(family), 20_000
     z = torch.randn(1, Z).expand(n, Z)

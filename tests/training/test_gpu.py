@@ -21,6 +21,8 @@ DEVICES = [
 ]
 COMMON = ("data.limit=700", "trainer.batch_size=100", "trainer.evaluate_every=1",
           "trainer.max_steps=12", "schedule=linear", "data.binarise=dynamic")  # fmt: skip
+SEQUENCES = ("data=sequences", "data.examples=400", "trainer.batch_size=100",
+             "trainer.evaluate_every=1", "trainer.max_steps=12", "schedule=linear")  # fmt: skip
 STRATEGIES = ("none", "free_bits", "encoder_steps", "aggressive")
 CLOSE = {"cpu": 2e-5, "cuda": 2e-4}  # sums in another order, amplified by training
 
@@ -59,6 +61,40 @@ def test_updates_between_two_looks_do_not_wait_for_the_device(model, device, tmp
             for _ in range(5):
                 trained.update()
         assert trained.unread == 6
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("strategy", ["free_bits", "decoder_dropout", "aggressive"])
+@pytest.mark.parametrize("model", ["lstm", "dilated_cnn", "transformer"])
+def test_updates_on_sequences_do_not_wait_for_the_device(model, strategy, device, tmp_path):
+    own = [[f"model={model}", f"strategy={strategy}"]]
+    (trained,) = fits(SEQUENCES, own, tmp_path, "run", device)
+    trained.update()
+    with no_waiting(device):
+        for _ in range(5):
+            trained.update()
+    assert trained.unread > 0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("model", ["lstm", "dilated_cnn", "transformer"])
+def test_a_run_on_sequences_that_is_resumed_ends_as_it_would_have(model, device, tmp_path):
+    whole, first, second = fits([*SEQUENCES, f"model={model}"], [[], [], []], tmp_path, "r", device)
+    expected = run(whole)
+    first.steps = 7
+    run(first)
+    second.load_state_dict(checkpoint.load(first.directory / "last.pt"))
+    assert run(second)[-1] == pytest.approx(expected[-1], rel=0 if device == "cpu" else 1e-4)
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("model", ["lstm", "dilated_cnn", "transformer"])
+def test_half_precision_trains_every_model_of_sequences(model, tmp_path):
+    common = [*SEQUENCES, f"model={model}"]
+    (exact,) = fits(common, [[]], tmp_path, "exact", "cuda")
+    (half,) = fits(common, [[]], tmp_path, "half", "cuda", torch.bfloat16)
+    assert run(half)[-1] == pytest.approx(run(exact)[-1], rel=0.02)
 
 
 @pytest.mark.parametrize("device", DEVICES)

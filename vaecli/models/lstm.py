@@ -8,7 +8,7 @@ Bowman et al. 2016, "Generating Sentences from a Continuous Space".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +49,18 @@ class LSTMDecoder(SequenceDecoder):
 
     def states(self, inputs: Tensor, z: Tensor) -> Tensor:
         """Inputs (N, T, E), z (N, Z) -> (N, T, P)."""
-        T = inputs.shape[1]
-        beside = z[:, None].expand(-1, T, -1)
+        return self._run(inputs, z, self._start(z))[0]
+
+    def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step from the state that the step before it left; see SequenceDecoder."""
+        state = self._start(z) if state is None else state
+        return self._run(self.inputs(x[..., -2:])[:, -1:], z, state)
+
+    def _start(self, z: Tensor) -> tuple[Tensor, Tensor]:
         cell = self.first(z).float().unflatten(1, (self.lstm.num_layers, -1))
         cell = cell.transpose(0, 1).contiguous()  # (depth, N, P)
-        return run(self.lstm, torch.cat([inputs, beside], dim=-1), (torch.tanh(cell), cell))
+        return torch.tanh(cell), cell
+
+    def _run(self, inputs: Tensor, z: Tensor, state: tuple[Tensor, Tensor]):
+        beside = z[:, None].expand(-1, inputs.shape[1], -1)
+        return run(self.lstm, torch.cat([inputs, beside], dim=-1), state)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -76,8 +76,10 @@ class SequenceVAE(VAE):
         """
         x = torch.full((len(z), 1, 1, self.shape[2]), PAD, device=z.device)
         ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        state = None
         for t in range(self.shape[2]):
-            out = self._logits(self.decoder.features(z, x[..., : t + 1])[:, -1:])
+            features, state = self.decoder.step(z, x[..., : t + 1], state)
+            out = self._logits(features)
             out[:, PAD] = -torch.inf  # nothing is ever trained to be padding
             if noise is None:
                 token = self.likelihood.mean(out)
@@ -148,7 +150,7 @@ class SequenceEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, 1, 1, T) -> (B, outputs)."""
         tokens = x.flatten(1)  # (B, T)
-        states = run(self.lstm, self.embed(tokens))  # (B, T, P)
+        states, _ = run(self.lstm, self.embed(tokens))  # (B, T, P)
         with torch.autocast(x.device.type, enabled=False):
             return self.head(self._pooled(states, tokens != PAD))
 
@@ -160,14 +162,16 @@ class SequenceEncoder(nn.Module):
         return states.gather(1, last)[:, 0]
 
 
-def run(lstm: nn.LSTM, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """The states (N, T, P) of an LSTM, in float32 whatever autocast says.
+def run(
+    lstm: nn.LSTM, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """The states (N, T, P) of an LSTM and the last of all layers, in float32 under autocast too.
 
     Autocast would take cuDNN's to fp16, whose range is too small without a scaler, and a CPU
     without bf16 refuses. state: (depth, N, P) each, float32; None is zero.
     """
     with torch.autocast(inputs.device.type, enabled=False):
-        return lstm(inputs.float(), state)[0]
+        return lstm(inputs.float(), state)
 
 
 class SequenceDecoder(nn.Module):
@@ -190,9 +194,20 @@ class SequenceDecoder(nn.Module):
 
     def features(self, z: Tensor, x: Tensor) -> Tensor:
         """What the readout reads: z (N, Z), x (N, 1, 1, T) -> (N, T, P)."""
+        return self.states(self.inputs(x), z)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """What stands at each position, the token before it: (N, 1, 1, T) -> (N, T, E)."""
         written = self.embed(x[:, 0, 0, :-1])  # (N, T-1, E)
         begin = self.begin.to(written.dtype).expand(len(x), 1, -1)
-        return self.states(torch.cat([begin, written], dim=1), z)
+        return torch.cat([begin, written], dim=1)
+
+    def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The last of `features`, (N, 1, P), and a state that spares the next step what it can.
+
+        z (N, Z); x (N, 1, 1, t+1), one token longer than at the step before; state None at first.
+        """
+        return self.features(z, x)[:, -1:], None
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         """Logits without their bias, (N, V, 1, T)."""

@@ -160,6 +160,33 @@ def test_embedding_has_codes_labels_and_thumbnails(whole_run):
     assert "02400/codes/tensors.tsv" in (directory / "projector_config.pbtxt").read_text()
 
 
+def test_what_a_model_writes_is_shown_as_it_is(tmp_path):
+    written = {
+        "reconstructions": [["<b>in</b> *the*\tbeginning", "# was the word"]],
+        "samples": ["[a](b)", ""],
+    }
+    with TensorBoard(tmp_path, latent_dim=2, hparams={}) as board:
+        board.texts(7, written)
+    events = read(tmp_path)
+    shown = {}
+    for key in ("reconstructions", "samples", "interpolation"):
+        (event,) = events.Tensors(f"texts/{key}/text_summary")
+        assert event.step == 7
+        shown[key] = event.tensor_proto.string_val[0].decode().splitlines()
+    # Four spaces begin a block of code, in which Markdown changes nothing.
+    assert shown["reconstructions"][:2] == ["    <b>in</b> *the* beginning", "    -> # was the word"]
+    assert shown["samples"] == ["    [a](b)", "    "]
+    assert shown["interpolation"] == []
+
+
+def test_a_label_with_tabs_and_newlines_is_one_row_of_one_column(tmp_path):
+    with TensorBoard(tmp_path, latent_dim=2, hparams={}) as board:
+        board.embedding(1, torch.randn(3, 2), ["a\tb", "c\nd", ""])
+    (table,) = tmp_path.glob("*/codes/metadata.tsv")
+    assert table.read_text().splitlines() == ["a b", "c d", "(nothing)"]
+
+
+
 def test_embedding_takes_at_most_2000_points_and_writes_again_without_a_word(tmp_path, capsys):
     with TensorBoard(tmp_path, latent_dim=2, hparams={}) as board:
         board.embedding(7, torch.randn(2100, 2), None, torch.rand(2100, 9))

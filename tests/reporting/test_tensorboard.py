@@ -174,7 +174,8 @@ def test_what_a_model_writes_is_shown_as_it_is(tmp_path):
         assert event.step == 7
         shown[key] = event.tensor_proto.string_val[0].decode().splitlines()
     # Four spaces begin a block of code, in which Markdown changes nothing.
-    assert shown["reconstructions"][:2] == ["    <b>in</b> *the* beginning", "    -> # was the word"]
+    first = ["    <b>in</b> *the* beginning", "    -> # was the word"]
+    assert shown["reconstructions"][:2] == first
     assert shown["samples"] == ["    [a](b)", "    "]
     assert shown["interpolation"] == []
 
@@ -184,7 +185,6 @@ def test_a_label_with_tabs_and_newlines_is_one_row_of_one_column(tmp_path):
         board.embedding(1, torch.randn(3, 2), ["a\tb", "c\nd", ""])
     (table,) = tmp_path.glob("*/codes/metadata.tsv")
     assert table.read_text().splitlines() == ["a b", "c d", "(nothing)"]
-
 
 
 def test_embedding_takes_at_most_2000_points_and_writes_again_without_a_word(tmp_path, capsys):

@@ -27,6 +27,9 @@ RUNS = {
     "cyclical annealing, 4 cycles": ("schedule=cyclical", "trainer.epochs=6"),
     "free_bits": ("strategy=free_bits", "trainer.epochs=6"),
     "committed_rate": ("strategy=committed_rate", "trainer.epochs=6"),
+    "committed_rate over 16 codes": (
+        "strategy=committed_rate", "strategy.latent_steps=16", "trainer.epochs=6",
+    ),
     "decoder_dropout, 30 % of words": ("strategy=decoder_dropout", "trainer.epochs=6"),
     "encoder_steps, 5": ("strategy=encoder_steps", "trainer.epochs=3"),
     "aggressive": (

@@ -159,8 +159,7 @@ def _groups(
         groups |= {} if refined is None else {"inference": refined[0]}
     if isinstance(vae, SequenceVAE):
         groups["sequences"] = sequences(vae, data, encoded, nats, seed=seed)
-        if settings.plots:
-            groups["texts"] = texts(vae, data, encoded, seed=seed)
+        groups["texts"] = texts(vae, data, encoded, seed=seed)
     return groups
 
 

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = 300  # validation sequences
 STRATEGIES = {
     "plain": ["strategy=none"],
+    "free_bits": ["strategy=free_bits", "strategy.free_nats=1"],
     "aggressive": [
         "strategy=aggressive", "strategy.aggressive_window=15", "strategy.aggressive_patience=1",
     ],
@@ -54,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=float, default=10)
     parser.add_argument("--looks", type=int, default=5)
+    parser.add_argument("overrides", nargs="*", help="of the data and the model, as vae-train's")
     options = parser.parse_args()
     prepare_process()
     seen = {name: trained(overrides, options) for name, overrides in STRATEGIES.items()}
@@ -90,7 +92,7 @@ def trained(overrides: list[str], options: argparse.Namespace) -> list[Seen]:
             "data=sequences", "model=lstm", "model.latent_dim=1", "trainer.batch_size=32",
             f"trainer.epochs={options.epochs}",
             f"trainer.evaluate_every={options.epochs / (options.looks - 1)}",
-            *overrides,
+            *options.overrides, *overrides,
         ]))  # fmt: skip
     data = config.data.load().to(device)
     looks: list[Seen] = []

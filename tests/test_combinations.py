@@ -76,7 +76,9 @@ def test_strategies_with_disjoint_slots_combine(train, smoke):
 @pytest.mark.parametrize("experiment", sorted({*options("experiment")} - {"critical_beta"}))
 def test_every_experiment_runs_on_embedded_data(experiment, train, tmp_path):
     text = {"compare_text", "compare_text_annealing", "receptive_field"}
-    embedded = ["data=sequences", "data.examples=300"] if experiment in text else ["data=digits"]
+    small = ["data=sequences", "data.examples=300", "data.words=50", "diagnosis=quick",
+             "model.encoder_width=16", "decoder.width=16"]  # fmt: skip
+    embedded = small if experiment in text else ["data=digits"]
     ran = train(  # critical_beta, whose length follows from what it finds, is in test_critical
         f"experiment={experiment}", *embedded, "trainer.max_steps=1", "diagnosis.samples=50",
         "seed=0", f"hydra.sweep.dir={tmp_path}/sweep", directory=None,

@@ -82,10 +82,10 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
         )
     gain = _value(diagnosis, "baseline", "gain")
     if gain is not None:
-        words = "gains" if gain >= 0 else "loses"
+        words, alone = "gains" if gain >= 0 else "loses", diagnosis["baseline"]["no_code"]
         lines.append(
             f"With its code the model {words} {abs(gain):z.2f} nats of ELBO against the best that "
-            f"was found without one ({-_value(diagnosis, 'baseline', 'no_code'):z.2f} nats)."
+            f"was found without one ({-alone['value']:z.2f} nats: {alone['estimator']})."
         )
     return lines
 

@@ -67,7 +67,8 @@ def test_a_sweep_is_predicted_job_by_job(predict, tmp_path):
         (["data=nothing"], "choose one of: cifar10, digits"),
         (["likelihood=discretized_logistic", "data.binarise=none"], "no threshold that is known"),
         (["model.latent_dim=0"], "model.latent_dim=0"),
-        (["data=sequences", "model=lstm"], "model=lstm: writes sequences"),
+        (["data=sequences", "model=lstm"], "model=lstm: is of sequences"),
+        (["data=sequences"], "data=sequences: is of sequences"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_and_leaves_nothing(arguments, told, predict, tmp_path):

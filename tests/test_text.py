@@ -16,7 +16,7 @@ from vaecli.errors import UsageError
 
 MODELS = ("lstm", "dilated_cnn", "transformer")
 SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
-         "trainer.batch_size=32", "data.min_count=1", "diagnosis.importance_samples=5",
+         "trainer.batch_size=32", "data.min_count=2", "diagnosis.importance_samples=5",
          "diagnosis.autoregressive_examples=20", "diagnosis.baseline_steps=5",
          "diagnosis.refine_steps=2", "diagnosis.tsne_points=0")  # fmt: skip
 
@@ -49,6 +49,35 @@ def test_every_family_and_size_trains_and_writes(model, decoder, train, text):
     texts = found["texts"]
     assert {"reconstructions", "samples", "interpolation", "neighbours"} == set(texts)
     assert all(original in lines() for original, _ in texts["reconstructions"])
+
+
+def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(train, text):
+    found = train("model=lstm", *text, "trainer.max_steps=2").json("diagnosis.json")["sequences"]
+    few = {
+        key: found[key] for key in ("perplexity_importance_weighted", "perplexity_same_sequences")
+    }
+    assert {estimate["n"] for estimate in few.values()} == {20}
+    bound, elbo = (estimate["value"] for estimate in few.values())
+    assert bound < elbo  # the ELBO is the looser bound, and they are of the same sequences
+    assert found["cut"] == found["unknown"] == 0
+    assert "above_source" not in found
+
+
+@pytest.mark.parametrize("source", ["lstm", "markov"])
+def test_no_model_is_below_the_source_of_its_sequences(source, train):
+    ran = train(
+        "data=sequences", f"data.source={source}", "data.words=12", "data.examples=6000",
+        "model=lstm", "decoder=small", "model.encoder_width=32", "model.embedding=16",
+        "trainer.batch_size=64", "trainer.epochs=8", "trainer.lr=5e-3", "diagnosis=quick",
+    )  # fmt: skip
+    found = ran.json("diagnosis.json")["sequences"]
+    above = found["above_source"]
+    assert above["n"] == 200
+    assert above["value"] > -3 * above["standard_error"]
+    least = -ran.json("diagnosis.json")["elbo"] - above["value"]
+    guessing = 10 * math.log(12)
+    assert above["value"] < 0.3 * (guessing - least)  # it has learned most of the source
+    assert found["perplexity_source"]["value"] < 12
 
 
 def test_a_model_that_has_learned_the_text_is_far_better_than_its_start(train, text):
@@ -164,3 +193,18 @@ def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text
     (ran.directory / "vocabulary.json").unlink()
     with pytest.raises(UsageError, match="other words"):  # a foreign run could name any file
         load_run(ran.directory)
+
+
+def test_another_text_of_the_same_bytes_is_refused(train, text, tmp_path, capsys):
+    from vaecli.diagnose import _main as diagnose
+
+    ran = train("model=lstm", *text, "data.level=byte", "trainer.max_steps=1", "diagnosis=quick")
+    assert ran.code == 0
+    write(tmp_path / "other.txt", [line.replace("cat", "cow") for line in lines()])
+    assert diagnose([str(ran.directory), f"data.path={tmp_path}/other.txt"]) == 2
+    assert "does not hold the data that" in capsys.readouterr().err
+    (tmp_path / "text.txt").rename(tmp_path / "moved.txt")
+    write(tmp_path / "text.txt", [line.replace("cat", "cow") for line in lines()])
+    with pytest.raises(UsageError, match="does not hold the data that"):
+        load_run(ran.directory)
+    assert diagnose([str(ran.directory), f"data.path={tmp_path}/moved.txt"]) == 0

@@ -139,7 +139,7 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     from vaecli.load import (
         load_config,
         load_plain,
-        require_own_words,
+        require_own_data,
         restore,
         saved_overrides,
     )
@@ -160,7 +160,7 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     config.data.check_files()
     data = config.data.load().to(precision.device)
     check(config, data)
-    require_own_words(path, data, config.plain)
+    require_own_data(path, data, config.plain)
     vae = build(config, data).vae
     if weights is None:
         weights = directory.checkpoints / f"{config.diagnosis.checkpoint.value}.pt"

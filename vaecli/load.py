@@ -10,10 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from vaecli.build import build, check
 from vaecli.config import Config, from_yaml, read
 from vaecli.data.base import Data
+from vaecli.data.digest import digest
 from vaecli.errors import UsageError, require
 from vaecli.identity import PLACE
 from vaecli.models.vae import VAE
-from vaecli.rundir import RESOLVED, VOCABULARY
+from vaecli.rundir import RESOLVED, SUMMARY, VOCABULARY
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_device
 from vaecli.untrusted import glance, require_own_files, yaml_text
@@ -35,7 +36,7 @@ def load_run(
     config = load_config(Path(path), extend=extend)
     data = config.data.load().to(choose_device(device))
     check(config, data)
-    require_own_words(Path(path), data, config.plain)
+    require_own_data(Path(path), data, config.plain)
     vae = build(config, data).vae
     restore(vae, Path(path) / "checkpoints" / f"{checkpoint_name}.pt")
     return vae.eval(), data, config
@@ -113,6 +114,29 @@ def require_own_words(path: Path, data: Data, plain: dict[str, Any]) -> None:
         words == own, "data.path", plain["data"].get("path"),
         f"holds a text with other words than {path} was trained on",
         "name that text: data.path=FILE",
+    )  # fmt: skip
+
+
+def require_own_data(path: Path, data: Data, plain: dict[str, Any]) -> None:
+    """Raise UsageError unless `data` is what the run at `path` was trained on.
+
+    plain: the config by which `data` was loaded.
+    """
+    if data.vocabulary is not None:
+        require_own_words(path, data, plain)
+    require_same_data(path, data, plain)
+
+
+def require_same_data(path: Path, data: Data, plain: dict[str, Any]) -> None:
+    """Raise UsageError if the run at `path` recorded the digest of other data."""
+    found = digest(data)
+    place = next((key for key in ("path", "root") if key in plain["data"]), None)
+    require(
+        # What is drawn may be rounded otherwise elsewhere.
+        place is None or glance(path / SUMMARY).get("data_digest", found) == found,
+        f"data.{place}", plain["data"].get(place),
+        f"does not hold the data that {path} was trained on",
+        f"name where that data lies: data.{place}=...",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from vaecli.data.base import Data
 from vaecli.data.digest import digest
 from vaecli.errors import UsageError, require
 from vaecli.identity import require_same
-from vaecli.load import load_plain, require_own_words
+from vaecli.load import load_plain, require_own_words, require_same_data
 from vaecli.reporting import console
 from vaecli.rundir import (
     LOG,
@@ -73,7 +73,8 @@ def open_run(job: Job, plain: dict[str, Any], data: Data, *, echo: bool) -> Open
     directory = RunDirectory.reopen(job.directory) if job.resume else _claim(job, started)
     anew = not job.resume or never_began(directory.path)
     if not anew:
-        _require_same_run(directory.path, plain, known["data_digest"])
+        require_same(load_plain(directory.path), plain)
+        require_same_data(directory.path, data, plain)
         if (directory.path / VOCABULARY).exists():  # written a moment after the run has begun
             require_own_words(directory.path, data, plain)
     log = _open_log(directory, echo)
@@ -182,15 +183,3 @@ def _open_log(directory: RunDirectory, echo: bool) -> logging.Logger:
         console.close_log(log)
         raise UsageError("run", directory.path, *IN_USE)
     return log
-
-
-def _require_same_run(directory: Path, plain: dict[str, Any], found: str) -> None:
-    require_same(load_plain(directory), plain)
-    trained_on = glance(directory / SUMMARY).get("data_digest", found)
-    place = next((key for key in ("path", "root") if key in plain["data"]), None)
-    require(
-        trained_on == found or place is None,  # what is drawn may be rounded otherwise elsewhere
-        f"data.{place}", plain["data"].get(place),
-        "does not hold the data that the run was begun with",
-        "name that data, or start a new run",
-    )  # fmt: skip

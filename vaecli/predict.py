@@ -70,15 +70,19 @@ def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, 
 
     from vaecli.build import check
     from vaecli.config import read
+    from vaecli.data.sequence_set import SequenceSet
     from vaecli.rundir import check_writable
     from vaecli.theory.thresholds import spectrum
 
     config = read(OmegaConf.create(job.text))
-    require(
-        not config.model.of_sequences, "model", config.plain["model"]["name"],
-        "writes sequences, and theory speaks of decoders whose pixels are independent given z",
-        "train it and see: vae-train",
-    )  # fmt: skip
+    for key, sequences in (
+        ("model", config.model.of_sequences), ("data", isinstance(config.data, SequenceSet)),
+    ):  # fmt: skip
+        require(
+            not sequences, key, config.plain[key]["name"],
+            "is of sequences, and theory speaks of decoders whose pixels are independent given z",
+            "train it and see: vae-train",
+        )  # fmt: skip
     check_writable(job.directory)
     wanted = _everything(config.data)
     if wanted not in loaded:

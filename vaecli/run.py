@@ -14,6 +14,7 @@ from vaecli import environment
 from vaecli.build import build, predict
 from vaecli.config import Config
 from vaecli.data.base import Data
+from vaecli.data.sequence_set import lost
 from vaecli.errors import UsageError, require
 from vaecli.identity import flat
 from vaecli.load import restore
@@ -288,7 +289,8 @@ class Run:
         theory = {} if expected is None else {"Theory": expected.words}
         return {
             "Data": f"{data.name} {'x'.join(map(str, data.shape))} {data.kind.value}: "
-            f"{len(data.train.x):,} train, {len(data.val.x):,} val, {len(data.test.x):,} test",
+            f"{len(data.train.x):,} train, {len(data.val.x):,} val, {len(data.test.x):,} test"
+            + lost(data),
             "Model": f"{plain['model']['name']}, {plain['decoder']['size']} decoder, "
             f"{config.model.latent_dim} latents, {plain['likelihood']['name']} likelihood",
             "Parameters": f"encoder {counts['encoder']:,}, decoder {counts['decoder']:,}",

@@ -15,11 +15,17 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def test_a_chain_knows_the_probability_of_every_sequence():
+    source = MarkovSource(4, seeded())
+    every = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    p = source.log_prob(every).exp()
+    assert p.sum().item() == pytest.approx(1, abs=1e-12)
+    assert -(p * p.log()).sum().item() == pytest.approx(source.entropy(3), abs=1e-12)
+
+
 def test_the_entropy_of_a_chain_is_the_mean_surprise_of_its_draws():
     source, n, length = MarkovSource(7, seeded()), 20_000, 6
-    x = source.sample(n, length, seeded(1))
-    surprise = -source.stationary[x[:, 0]].log()
-    surprise -= source.transition[x[:, :-1], x[:, 1:]].log().sum(1)
+    surprise = -source.log_prob(source.sample(n, length, seeded(1)))
     error = surprise.std().item() / math.sqrt(n)
     assert source.entropy(length) == pytest.approx(surprise.mean().item(), abs=4 * error)
 
@@ -54,6 +60,23 @@ def test_words_are_drawn_as_often_as_log_px_says():
     every = source.log_px(torch.arange(5)[:, None], z).exp().double()  # (W, N)
     share = torch.bincount(x[:, 0], minlength=5) / n
     torch.testing.assert_close(share.double(), every.mean(1), atol=0.04, rtol=0)  # 5 s.e.
+
+
+def test_the_sum_over_a_coarse_grid_is_that_over_a_fine_one():
+    source = LSTMSource(50, seeded())
+    x, _ = source.sample(12, 10, seeded(3))
+    fine = (source.log_px(x, grid()).double() + log_prior(grid())).logsumexp(1) + 2 * math.log(0.25)
+    torch.testing.assert_close(source.log_prob(x), fine, atol=0.01, rtol=0)
+    # A density over sequences: all of one word.
+    assert source.log_prob(torch.arange(50)[:, None]).exp().sum().item() == pytest.approx(
+        1, abs=1e-3
+    )
+
+
+def test_making_a_source_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    LSTMSource(9, seeded())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_posterior_is_calibrated_and_knows_more_than_the_prior():

@@ -6,6 +6,7 @@ from sentences import lines, write
 
 from vaecli.data.base import Kind
 from vaecli.data.digest import digest
+from vaecli.data.sequence_set import cut, lost, unknown
 from vaecli.data.statistics import pixel_statistics
 from vaecli.data.text import Longer, Text
 from vaecli.data.vocabulary import END, PAD, UNKNOWN, Level, Vocabulary, pieces
@@ -75,6 +76,59 @@ def test_a_longer_line_is_cut_or_dropped(tmp_path):
     dropped = text(path, max_length=4, longer=Longer.drop).load()
     assert dropped.shape[2] == 3
     assert sum(len(p.x) for p in (dropped.train, dropped.val, dropped.test)) == 20
+
+
+def test_what_is_lost_of_a_text_is_told(tmp_path):
+    path = write(tmp_path / "t.txt", ["a b c d e f", "a b", "a b", "a b"] * 20)
+    data = text(path, max_length=4, seed=1).load()
+    share = (data.train.length == 4).double().mean().item()  # cut to their first four words
+    assert 0.1 < share < 0.4
+    assert cut(data.train.x) == pytest.approx(share)
+    assert unknown(data.train.x) == 0
+    assert lost(data) == f"; {share:.1%} cut to 4 tokens"
+    dropped = text(path, max_length=4, longer=Longer.drop).load()
+    assert lost(dropped) == "; 20 longer ones dropped"
+    rare = text(path, max_length=4, min_count=30).load()
+    x = rare.train.x
+    assert unknown(x) == pytest.approx((x == UNKNOWN).sum().item() / rare.train.length.sum().item())
+    assert unknown(x) > 0
+    assert "% of tokens unknown" in lost(rare)
+
+
+def test_words_that_are_always_cut_are_in_no_vocabulary(tmp_path):
+    path = write(tmp_path / "t.txt", ["a b c d e f", "a b"] * 20)
+    assert set(text(path, max_length=4).load().vocabulary.words[3:]) == set("abcd")
+
+
+def test_the_unknown_word_is_learned_from_those_that_occur_once(tmp_path):
+    with pytest.raises(UsageError, match=r"data\.min_count=2"):
+        text(write(tmp_path / "t.txt"), min_count=1).validate()
+    path = write(tmp_path / "t.txt", [f"{line} w{n}" for n, line in enumerate(lines())])
+    x = text(path, min_count=2).load().train.x
+    assert ((x == UNKNOWN).any(-1)).all()
+
+
+def test_marks_and_joiners_belong_to_their_word():
+    for word in ("हिन्दी", "می\u200cخواهم", "cafe\u0301s", "ไทย์", "na\u0308\u0304ive-ly"):
+        assert pieces(f"{word}, {word}", Level.word) == [word, ",", word]
+
+
+def test_letters_are_the_same_however_their_accents_were_typed(tmp_path):
+    path = write(tmp_path / "t.txt", ["cafe\u0301 now", "caf\u00e9 now"] * 10)
+    assert set(text(path).load().vocabulary.words[3:]) == {"caf\u00e9", "now"}
+    assert len(text(path, level=Level.byte).load().train.length.unique()) == 2  # as they are
+
+
+def test_an_unknown_word_of_the_text_itself_is_the_unknown_token(tmp_path):
+    path = write(tmp_path / "t.txt", ["a <unk> b"] * 20)
+    for level in (Level.word, Level.space):
+        data = text(path, level=level).load()
+        assert data.vocabulary.words[3:] == ("a", "b")
+        assert data.train.x[0].flatten().tolist() == [3, UNKNOWN, 4, END]
+
+
+def test_a_text_that_is_tokenised_already_is_divided_at_its_spaces():
+    assert pieces("he is n't N.Y. 's", Level.space) == ["he", "is", "n't", "N.Y.", "'s"]
 
 
 def test_a_batch_is_as_long_as_its_longest_and_of_whole_numbers(tmp_path):

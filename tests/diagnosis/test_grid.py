@@ -66,7 +66,7 @@ def test_the_estimator_agrees_with_the_grid_on_a_trained_model_of_text(train, tm
     path = write(tmp_path / "t.txt")
     ran = train(
         "data=text", f"data.path={path}", "model=lstm", "model.latent_dim=2", "schedule.beta=0.2",
-        "data.min_count=1", "trainer.epochs=15", "trainer.lr=5e-3", "trainer.batch_size=32",
+        "data.min_count=2", "trainer.epochs=15", "trainer.lr=5e-3", "trainer.batch_size=32",
         "diagnosis=quick", "diagnosis.split=train",
     )  # fmt: skip
     vae, data, config = load_run(ran.directory)

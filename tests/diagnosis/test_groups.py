@@ -208,7 +208,7 @@ def rows_of_stripes(n, seed):
     return Split((first.expand(n, 1, 4, 4) * 255).to(torch.uint8))
 
 
-def test_an_autoregressive_decoder_without_a_code_is_trained_and_the_model_left_alone():
+def striped():
     torch.manual_seed(0)
     shape, family = (1, 4, 4), PixelCNN(latent_dim=2)
     vae = VAE(
@@ -219,7 +219,11 @@ def test_an_autoregressive_decoder_without_a_code_is_trained_and_the_model_left_
         latent_dim=2,
         autoregressive=True,
     )
-    data = Data("stripes", shape, Kind.BINARY, *(rows_of_stripes(500, s) for s in range(3)))
+    return vae, Data("stripes", shape, Kind.BINARY, *(rows_of_stripes(500, s) for s in range(3)))
+
+
+def test_an_autoregressive_decoder_without_a_code_is_trained_and_the_model_left_alone():
+    vae, data = striped()
     before = {n: p.clone() for n, p in vae.named_parameters()}
     neg_elbo = torch.full((500,), 4 * math.log(2) + 1.0)
     group, _ = baseline(vae, data, "test", neg_elbo, steps=600, seed=0)
@@ -230,6 +234,18 @@ def test_an_autoregressive_decoder_without_a_code_is_trained_and_the_model_left_
     for name, parameter in vae.named_parameters():
         assert parameter.equal(before[name])
         assert parameter.grad is None
+
+
+def test_the_decoder_without_a_code_learns_under_autocast_too():
+    """Within one autocast the copies of weights are kept: they must not be those of the start."""
+    found = {}
+    for enabled in (False, True):
+        vae, data = striped()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            group, _ = baseline(vae, data, "test", torch.zeros(500), steps=150, seed=0)
+        found[enabled] = group["no_code"].value
+    assert found[False] < 8  # an untrained decoder: 11.1
+    assert found[True] == pytest.approx(found[False], rel=0.02)
 
 
 # ---------------------------------------------------------------------- collapse curve

@@ -167,8 +167,9 @@ def test_the_most_probable_words_are_those_of_the_model(family):
 
 
 @families
-def test_writing_step_by_step_is_reading_what_was_written(family):
-    vae = model(family, depth=2)
+@pytest.mark.parametrize("field", [1, 2, 5, 40])
+def test_writing_step_by_step_is_reading_what_was_written(family, field):
+    vae = model(family, depth=2, receptive_field=field)
     z, x, state = torch.randn(4, Z), tokens(), None
     steps = []
     for t in range(T):
@@ -226,9 +227,10 @@ def test_categorical_start_is_the_best_constant():
 def test_categorical_at_the_edges_of_the_noise_is_a_token():
     out = torch.randn(2, V, 1, 1)
     for edge in (0.0, 1.0):
+        out[:, PAD] = -torch.inf  # as `draw` sets it
         drawn = Categorical().sample(out, torch.full((2, 1, 1, 1), edge))
-        assert ((drawn >= 0) & (drawn < V)).all()
-    assert math.isfinite(Categorical().log_prob(out, drawn.clamp(min=1)).sum().item())
+        assert ((drawn > PAD) & (drawn < V)).all()
+    assert math.isfinite(Categorical().log_prob(out, drawn).sum().item())
 
 
 @families
@@ -264,3 +266,13 @@ def test_a_receptive_field_beyond_the_sequence_builds_no_more_than_reaches_its_e
         for field in (10**5, T)
     )
     assert [p.shape for p in wide.parameters()] == [p.shape for p in whole.parameters()]
+
+
+@pytest.mark.parametrize("family", [DilatedCNN, Transformer], ids=lambda f: f.__name__)
+def test_a_step_of_writing_reads_no_more_than_the_decoder_sees(family, monkeypatch):
+    vae = model(family, depth=2, receptive_field=3)
+    seen = []
+    inner = vae.decoder.first.forward
+    monkeypatch.setattr(vae.decoder.first, "forward", lambda h: seen.append(h.shape[1]) or inner(h))
+    vae.draw(torch.randn(2, Z), torch.rand(2, 1, 1, T))
+    assert max(seen) <= 3

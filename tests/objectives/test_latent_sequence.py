@@ -12,6 +12,7 @@ from torch.distributions import MultivariateNormal
 from vaecli.build import build
 from vaecli.compose import CONFIGS
 from vaecli.config import read
+from vaecli.diagnosis.rate import Encoded, figures
 from vaecli.errors import UsageError
 from vaecli.models.posterior import LatentSequence, committed_rate
 from vaecli.objectives.strategies.committed_rate import coefficient
@@ -80,6 +81,39 @@ def test_the_coefficient_commits_the_rate_asked_for(delta):
     assert committed_rate(8, coefficient(8, delta)) == pytest.approx(delta, rel=1e-6)
 
 
+@pytest.mark.parametrize(("steps", "delta"), [(2, 3.4), (8, 1.1), (16, 0.7), (64, 0.4)])
+def test_a_prior_as_float32_holds_it_commits_the_rate_asked_for(steps, delta):
+    built = LatentSequence(steps, coefficient(steps, delta))
+    a = built.a.double()
+    best = built.var.expand(steps).clone()  # of each code: the reciprocal of its precision
+    best[1:-1] /= 1 + a.square()
+    kl = built.kl_per_dim(torch.zeros(1, steps), best.log()[None])
+    assert kl.mean().item() == pytest.approx(delta, rel=1e-3)
+    assert built.log_prob(torch.zeros(1, 1, steps)).isfinite().all()
+
+
+@pytest.mark.parametrize(("steps", "delta"), [(2, 5.0), (4, 3.0), (8, 2.0), (16, 1.0), (64, 0.5)])
+def test_a_rate_that_only_equal_codes_commit_is_refused(steps, delta):
+    with pytest.raises(UsageError, match=r"choose at most 0?\.?\d"):
+        configured(
+            "model.latent_dim=64", f"strategy.latent_steps={steps}",
+            f"strategy.delta_per_dim={delta}",
+        )  # fmt: skip
+
+
+def test_the_average_mean_costs_what_the_prior_says():
+    mu = torch.randn(500, Z) + torch.linspace(-1, 2, Z)
+    logvar = torch.randn(500, Z)
+    encoded = Encoded(mu, logvar, prior().kl_per_dim(mu, logvar), None, "test")
+    found = figures(encoded, threshold=0.01, prior=prior())
+    mean = mu.double().mean(0)
+    exact = 0.5 * mean @ torch.linalg.inv(covariance()) @ mean
+    assert found["mean_offset_kl"] == pytest.approx(exact.item(), rel=1e-5)
+    # What is left of the rate when every mean is moved back.
+    moved = prior().kl_per_dim(mu - mu.mean(0), logvar).sum(1).mean().item()
+    assert found["rate"] - found["mean_offset_kl"] == pytest.approx(moved, rel=1e-4)
+
+
 def configured(*overrides):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return read(compose("config", ["data=digits", "strategy=committed_rate", *overrides]))
@@ -98,6 +132,12 @@ def test_the_strategy_puts_the_prior_in_and_leaves_the_posterior():
 def test_steps_that_do_not_divide_the_latents_are_refused(steps):
     with pytest.raises(UsageError, match=r"strategy\.latent_steps"):
         configured("model.latent_dim=12", f"strategy.latent_steps={steps}")
+
+
+def test_one_latent_has_no_sequence_and_the_remedy_is_no_refusal():
+    with pytest.raises(UsageError, match=r"latent_steps=null"):
+        configured("model.latent_dim=1", "strategy.latent_steps=2")
+    configured("model.latent_dim=1", "strategy.latent_steps=null")
 
 
 def test_a_run_is_diagnosed_under_its_own_prior(train):

@@ -113,8 +113,13 @@ def groups(kl, *, saturated=False):
         },
         "sequences": {
             "tokens_per_sequence": 11.53,
+            "cut": 0.0317,
+            "unknown": 0.0713,
+            "above_source": estimate(2.317, 0.19, n=200),
             "perplexity": estimate(17.83, 0.37, "exp(nats per token)"),
             "perplexity_importance_weighted": estimate(15.37, 0.83, "exp(nats per token)", 99),
+            "perplexity_same_sequences": estimate(18.19, 0.71, "exp(nats per token)", 99),
+            "perplexity_source": estimate(11.29, 0.61, "exp(nats per token)", 200),
             "perplexity_no_code": estimate(23.61, 0.43, "exp(nats per token)"),
             "rise_by_position": [2.9, 1.7, 0.9, 0.4, 0.1, -0.1],
             "sequences_at_position": [360, 360, 350, 300, 200, 90],

@@ -64,6 +64,15 @@ def test_a_random_batch_is_one_of_the_epochs(data):
     assert len(drawn) > 3
 
 
+def test_a_random_batch_of_an_epochs_last_step_is_of_that_epoch(data):
+    batches = batches_of(data, B, seed=0)
+    for _ in range(batches.per_epoch):
+        batches.rows("next")
+    order = batches._order(0)
+    own = {tuple(order[i * B : (i + 1) * B].tolist()) for i in range(batches.per_epoch)}
+    assert {tuple(batches.index("random").tolist()) for _ in range(30)} <= own
+
+
 def test_the_held_batch_is_the_last_next_one(data):
     batches = batches_of(data, B, seed=0)
     x = batches.rows("next")

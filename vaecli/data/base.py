@@ -7,12 +7,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vaecli.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from vaecli.data.sources import LSTMSource, MarkovSource
 
 
 class Kind(Enum):
@@ -53,6 +56,8 @@ class Data:
     dynamic: bool = False
     device: torch.device = torch.device("cpu")
     vocabulary: Vocabulary | None = None  # of sequences
+    dropped: int = 0  # sequences that were too long
+    source: LSTMSource | MarkovSource | None = None  # what sequences were drawn from, if known
 
     def to(self, device: torch.device) -> Data:
         """Data whose batches arrive on `device`; splits held in a memory-mapped file stay there."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from vaecli.data.base import Data, Kind
 from vaecli.data.split_set import SplitSet, require_fraction, require_least
 from vaecli.data.splits import Plan
-from vaecli.data.vocabulary import PAD, Vocabulary
+from vaecli.data.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from vaecli.errors import require
 
 LONGEST = 10_000  # tokens
@@ -55,6 +55,30 @@ class SequenceSet(SplitSet):
             test=test,
             vocabulary=vocabulary,
         )
+
+
+def cut(x: Tensor) -> float:
+    """The share of sequences (N, 1, 1, T) that were cut: they have no end."""
+    return 1 - (x == END).any(-1).double().mean().item()
+
+
+def unknown(x: Tensor) -> float:
+    """The share of tokens that are the unknown one; padding is no token."""
+    return (x == UNKNOWN).sum().item() / (x != PAD).sum().item()
+
+
+def lost(data: Data) -> str:
+    """What of the training sequences no model sees, in words: "; 20.2 % cut, ..." or nothing."""
+    if data.kind is not Kind.TOKENS:
+        return ""
+    x, told = data.train.x, []
+    if share := cut(x):
+        told.append(f"{share:.1%} cut to {x.shape[-1]} tokens")
+    if data.dropped:
+        told.append(f"{data.dropped:,} longer ones dropped")
+    if share := unknown(x):
+        told.append(f"{share:.1%} of tokens unknown")
+    return "; " + ", ".join(told) if told else ""
 
 
 def padded(sequences: list[list[int]], width: int, words: int) -> Tensor:

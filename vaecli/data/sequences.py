@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from torch import Tensor
@@ -63,7 +63,8 @@ class Sequences(SequenceSet):
         drawn = self.draw()[plan.order] + len(SPECIAL)
         words = (*SPECIAL, *(f"w{number}" for number in range(self.words)))
         sequences = [[*tokens, END] for tokens in drawn.tolist()]
-        return self.assemble(sequences, Vocabulary(words, Level.word), plan)
+        data = self.assemble(sequences, Vocabulary(words, Level.word), plan)
+        return replace(data, source=self.made_by())
 
     def made_by(self) -> LSTMSource | MarkovSource:
         """The source, with all that it knows."""

@@ -14,6 +14,7 @@ HIDDEN = 100  # units, and size of the embedding
 CENTRES = 2.0  # of the four Gaussians that the codes come from, in both coordinates
 AT_ONCE = 2**25  # probabilities that sampling holds
 REACH, STEP = 6.0, 0.25  # the grid covers [-REACH, REACH]^2
+COARSE = 0.5  # step enough for a sum over a density whose parts are of unit variance
 
 
 class MarkovSource:
@@ -31,6 +32,11 @@ class MarkovSource:
         first = -(self.stationary * self.stationary.log()).sum()
         each = -(self.transition * self.transition.log()).sum(1)
         return (first + (length - 1) * (self.stationary * each).sum()).item()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log p(x) of words x (N, L): (N,) float64."""
+        after = self.transition[x[:, :-1], x[:, 1:]]
+        return self.stationary[x[:, 0]].log() + after.log().sum(1)
 
     def sample(self, n: int, length: int, random: torch.Generator) -> Tensor:
         """Words (N, L) int64 from 0 to W-1."""
@@ -54,9 +60,11 @@ class LSTMSource(nn.Module):
 
     def __init__(self, words: int, random: torch.Generator):
         super().__init__()
-        self.embed = nn.Embedding(words + 1, HIDDEN)  # the last stands where nothing is written
-        self.lstm = nn.LSTM(HIDDEN + 2, HIDDEN, batch_first=True)
-        self.readout = nn.Linear(HIDDEN, words)
+        with torch.random.fork_rng(devices=[]):  # their own weights are not used
+            # The last stands where nothing is written.
+            self.embed = nn.Embedding(words + 1, HIDDEN)
+            self.lstm = nn.LSTM(HIDDEN + 2, HIDDEN, batch_first=True)
+            self.readout = nn.Linear(HIDDEN, words)
         for name, p in self.named_parameters():
             bound = 5.0 if name.startswith("embed") else 1.0
             p.data = bound * (2 * torch.rand(p.shape, generator=random) - 1)
@@ -89,6 +97,12 @@ class LSTMSource(nn.Module):
             columns.append(log_p.sum(1))
         return torch.stack(columns, dim=1)
 
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log p(x) of words x (N, L), the code summed out over a grid: (N,) float64."""
+        z = grid(COARSE)
+        log_joint = self.log_px(x, z).double() + log_prior(z)
+        return log_joint.logsumexp(1) + 2 * math.log(COARSE)
+
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The grid z (G, 2), and p(z|x) of each sequence (N, L) on it, (N, G), which sums to 1."""
         z = grid()
@@ -96,9 +110,9 @@ class LSTMSource(nn.Module):
         return z, log_joint.softmax(1)
 
 
-def grid() -> Tensor:
+def grid(step: float = STEP) -> Tensor:
     """The points (G, 2) of the code's plane."""
-    along = torch.arange(-REACH, REACH + STEP / 2, STEP)
+    along = torch.arange(-REACH, REACH + step / 2, step)
     return torch.cartesian_prod(along, along)
 
 

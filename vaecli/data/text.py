@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import NoReturn
@@ -26,15 +27,16 @@ class Longer(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Text(SequenceSet):
-    """The lines of a UTF-8 file as sequences of words, characters or bytes.
+    """The lines of a UTF-8 file as sequences of words, characters or bytes, in NFC but for bytes.
 
     Empty lines are left out. The vocabulary is made of the training lines: what occurs in them at
-    least `min_count` times; everything else is one unknown token.
+    least `min_count` times, as far as they are not cut; everything else is one unknown token. What
+    occurs once is always unknown, so that there is something to learn the unknown token from.
     """
 
     path: str | None = None
     level: Level = Level.word
-    min_count: int = 3
+    min_count: int = 3  # of words and characters
     lowercase: bool = True
     longer: Longer = Longer.cut
 
@@ -51,8 +53,9 @@ class Text(SequenceSet):
             "data=text needs to know where the text is", "add data.path=FILE, one example a line",
         )  # fmt: skip
         require(
-            self.min_count >= 1, "data.min_count", self.min_count, "must be at least 1",
-            "try data.min_count=3",
+            self.min_count >= 2, "data.min_count", self.min_count,
+            "must be at least 2: the unknown token is learned from what occurs less often",
+            "try data.min_count=2",
         )  # fmt: skip
 
     def check_files(self) -> None:
@@ -64,6 +67,7 @@ class Text(SequenceSet):
         """Read and divide the lines. Raises UsageError for a file that is empty or no text."""
         self.check_files()
         lines = self._lines()
+        found = len(lines)
         if self.longer is Longer.drop:
             short = [line for line in lines if len(pieces(line, self.level)) < self.max_length]
             if not short:
@@ -72,20 +76,24 @@ class Text(SequenceSet):
                     "raise data.max_length, or data.longer=cut",
                 )
             lines = short
+        dropped = found - len(lines)
         plan = plan_splits(
             len(lines), seed=self.seed, val_fraction=self.val_fraction,
             test_fraction=self.test_fraction, limit=self.limit, key="data.path", value=self.path,
         )  # fmt: skip
         lines = [lines[i] for i in plan.order.tolist()]
         training = lines[plan.n_test + plan.n_val :]
-        vocabulary = Vocabulary.of(training, self.level, min_count=self.min_count)
+        vocabulary = Vocabulary.of(
+            training, self.level, min_count=self.min_count, most=self.max_length
+        )
         require(
             len(vocabulary.words) > len(SPECIAL), "data.min_count", self.min_count,
             f"leaves no word: none occurs so often in the {len(training)} training lines",
-            "try data.min_count=1",
+            "try data.min_count=2, or data.level=char",
         )  # fmt: skip
-        sequences = [[*tokens, END][: self.max_length] for tokens in vocabulary.numbers(lines)]
-        return self.assemble(sequences, vocabulary, plan)
+        numbers = vocabulary.numbers(lines, most=self.max_length)
+        sequences = [[*tokens, END][: self.max_length] for tokens in numbers]
+        return replace(self.assemble(sequences, vocabulary, plan), dropped=dropped)
 
     def fault(self, rule: str, remedy: str) -> NoReturn:
         """Refuse what is found at `path`."""
@@ -115,4 +123,6 @@ class Text(SequenceSet):
         lines = [line for line in lines if line]
         if not lines:
             self.fault("holds no text", "write one example a line")
+        if self.level is not Level.byte:  # é is one character, however it was typed
+            lines = [unicodedata.normalize("NFC", line) for line in lines]
         return [line.lower() for line in lines] if self.lowercase else lines

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 PAD, END, UNKNOWN = 0, 1, 2  # the first tokens of every vocabulary
 SPECIAL = ("<pad>", "<end>", "<unk>")
 
-# A word with its inner apostrophes and hyphens, or one sign of punctuation.
-WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+JOINERS = "\u200c\u200d"  # stand inside words of Persian and of Indian languages
 NO_SPACE_BEFORE = re.compile(r" ([,.;:!?)\]’”])")
 
 
@@ -22,6 +23,7 @@ class Level(Enum):
     """What a token is."""
 
     word = "word"
+    space = "space"  # what stands between spaces: of a text that is tokenised already
     char = "char"
     byte = "byte"
 
@@ -33,21 +35,27 @@ class Vocabulary(NamedTuple):
     level: Level
 
     @classmethod
-    def of(cls, lines: Iterable[str], level: Level, *, min_count: int) -> Vocabulary:
-        """What occurs at least `min_count` times in `lines`, most frequent first.
+    def of(
+        cls, lines: Iterable[str], level: Level, *, min_count: int, most: int | None = None
+    ) -> Vocabulary:
+        """What occurs at least `min_count` times in the first `most` tokens of `lines`.
+
+        Most frequent first.
 
         Of bytes all 256, whatever occurs: none is ever unknown.
         """
         if level is Level.byte:
             return cls((*SPECIAL, *(f"{byte:02x}" for byte in range(256))), level)
-        counts = Counter(piece for line in lines for piece in pieces(line, level))
-        kept = sorted((-n, piece) for piece, n in counts.items() if n >= min_count)
+        counts = Counter(piece for line in lines for piece in pieces(line, level)[:most])
+        kept = sorted(
+            (-n, piece) for piece, n in counts.items() if n >= min_count and piece not in SPECIAL
+        )
         return cls((*SPECIAL, *(piece for _, piece in kept)), level)
 
-    def numbers(self, lines: Iterable[str]) -> list[list[int]]:
-        """The tokens of each line, without its end."""
+    def numbers(self, lines: Iterable[str], *, most: int | None = None) -> list[list[int]]:
+        """The first `most` tokens of each line, without its end."""
         number = {word: n for n, word in enumerate(self.words) if n >= len(SPECIAL)}
-        return [[number.get(p, UNKNOWN) for p in pieces(line, self.level)] for line in lines]
+        return [[number.get(p, UNKNOWN) for p in pieces(line, self.level)[:most]] for line in lines]
 
     def text(self, tokens: Sequence[int]) -> str:
         """What the tokens say, up to their end."""
@@ -58,11 +66,27 @@ class Vocabulary(NamedTuple):
             return known.decode("utf-8", errors="replace")
         if self.level is Level.char:
             return "".join(words)
+        if self.level is Level.space:
+            return " ".join(words)
         return NO_SPACE_BEFORE.sub(r"\1", " ".join(words))
 
 
 def pieces(line: str, level: Level) -> list[str]:
     """The line's words and punctuation, characters, or bytes in hexadecimal."""
     if level is Level.word:
-        return WORD.findall(line)
+        return _word().findall(line)
+    if level is Level.space:
+        return line.split()
     return list(line) if level is Level.char else [f"{byte:02x}" for byte in line.encode()]
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A word with its inner apostrophes and hyphens, or one sign of punctuation.
+
+    Combining marks belong to the letter before them, though re knows them as no letters; "<unk>" is
+    what a text that somebody has prepared holds for a rare word.
+    """
+    marks = "".join(chr(n) for n in range(0x300, 0x20000) if unicodedata.category(chr(n))[0] == "M")
+    letters = rf"\w[\w{marks}{JOINERS}]*"
+    return re.compile(rf"{SPECIAL[UNKNOWN]}|{letters}(?:['’-]{letters})*|[^\w\s]")

@@ -87,7 +87,7 @@ def describe(
     prior: StandardNormal | LatentSequence | None = None,
 ) -> dict:
     """What q(z|x) alone tells, of any model: the flat keys without a decoder's, and two groups."""
-    found = figures(encoded, threshold=settings.threshold)
+    found = figures(encoded, threshold=settings.threshold, prior=prior)
     n = len(encoded.mu)
     made = conclude(found, threshold=settings.threshold, split=encoded.split, examples=n)
     made["mu_variance_per_dim"] = mean_variance(encoded).tolist()
@@ -144,6 +144,8 @@ def _groups(
         K = settings.importance_samples
         groups["likelihood"], bound = importance_weighted(vae, data, part, samples=K, seed=seed)
         nats["perplexity_importance_weighted"] = -bound
+        if len(bound) < len(neg_elbo):  # to be compared with
+            nats["perplexity_same_sequences"] = neg_elbo[: len(bound)]
         if groups.get("pruning", {}).get("dead_units"):
             again, _ = importance_weighted(vae, data, prune(part), samples=K, seed=seed)
             groups["pruning"]["importance_weighted"] = again["importance_weighted"]
@@ -179,7 +181,7 @@ def conclude(found: dict, *, threshold: float, split: str, examples: int) -> dic
             "active_units": "Var_x[mu_j] > 0.01, population variance (Burda et al. 2016)",
             "active_directions": "eigenvalues of Cov_x[mu] > 0.01, population covariance",
             "mu_variance": "mean over dimensions of Var_x[mu_j]",
-            "mean_offset_kl": "1/2 sum_j (E_x mu_j)^2",
+            "mean_offset_kl": "KL that the average mean adds: 1/2 sum_j (E_x mu_j)^2 under N(0, I)",
         },
         "warnings": [],
     }

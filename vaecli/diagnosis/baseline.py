@@ -105,7 +105,15 @@ def _descend(
     optimizer = Adam(moved, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     n = len(data.train.x)
-    with torch.enable_grad():
+    kind = data.device.type
+    # Autocast would keep the reduced copies of the weights that it makes at the first step.
+    uncached = torch.autocast(
+        kind,
+        dtype=torch.get_autocast_dtype(kind),
+        enabled=torch.is_autocast_enabled(kind),
+        cache_enabled=False,
+    )
+    with torch.enable_grad(), uncached:
         for _ in range(steps):
             index = torch.randint(n, (min(size, n),), generator=order)
             optimizer.zero_grad()

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data, Split
+from vaecli.data.base import Data, Kind, Split
+from vaecli.models.posterior import LatentSequence, StandardNormal
 from vaecli.models.vae import VAE
 from vaecli.randomness import generator
 
 BATCH = 500  # examples in one forward pass without gradients
+TOKENS = 2**17  # the most in one, of sequences
 FIRST_BLOCK = 10**6  # of the evaluation stream's indices: those of training images to be binarised
 VARIANCE_THRESHOLD = 0.01  # of an active unit, Var_x[mu_j] (Burda et al. 2016)
 
@@ -42,6 +44,11 @@ def batches(n: int, size: int = BATCH) -> list[Tensor]:
     return list(torch.arange(n).split(size))
 
 
+def at_once(data: Data) -> int:
+    """How many examples a forward pass without gradients takes; fewer of long sequences."""
+    return min(BATCH, max(1, TOKENS // data.shape[2])) if data.kind is Kind.TOKENS else BATCH
+
+
 def first(split: Split, samples: int | None) -> int:
     """How many examples of the split to use: all, or the first `samples`."""
     return len(split.x) if samples is None else min(samples, len(split.x))
@@ -53,7 +60,7 @@ def encode(vae: VAE, data: Data, split: str, *, samples: int | None = None) -> E
     part: Split = getattr(data, split)
     n = first(part, samples)
     rows = []
-    for index in batches(n):
+    for index in batches(n, at_once(data)):
         mu, logvar = vae.encode(examples(data, split, index))
         rows.append((mu, logvar, vae.prior.kl_per_dim(mu, logvar)))
     mu, logvar, kl_per_dim = (torch.cat(column).float().cpu() for column in zip(*rows, strict=True))
@@ -70,16 +77,21 @@ def sample_codes(encoded: Encoded, seed: int) -> Tensor:
 def distortion(vae: VAE, data: Data, split: str, z: Tensor) -> Tensor:
     """-log p(x|z) of the first N examples of the split, each with its row of z (N, Z): (N,)."""
     parts = []
-    for index in batches(len(z)):
+    for index in batches(len(z), at_once(data)):
         x = examples(data, split, index)
         parts.append(-vae.log_px(x, z[index].to(x.device)[None])[0].float().cpu())
     return torch.cat(parts)
 
 
-def figures(encoded: Encoded, *, threshold: float) -> dict:
-    """The figures that need q(z|x) alone, in float64.
+def figures(
+    encoded: Encoded,
+    *,
+    threshold: float,
+    prior: StandardNormal | LatentSequence | None = None,
+) -> dict:
+    """The figures that need q(z|x) and the prior alone, in float64.
 
-    threshold: nats; a dimension is active if its mean KL is above it.
+    threshold: nats; a dimension is active if its mean KL is above it. prior: None is N(0, I).
     A unit is active if the population variance Var_x[mu_j] is above VARIANCE_THRESHOLD.
     """
     kl = encoded.kl_per_dim.double().mean(0)  # (Z,)
@@ -94,9 +106,16 @@ def figures(encoded: Encoded, *, threshold: float) -> dict:
         "active_units": int((spread > VARIANCE_THRESHOLD).sum()),
         "active_directions": active_directions(encoded),
         "mu_variance": spread.mean().item(),
-        "mean_offset_kl": 0.5 * encoded.mu.double().mean(0).square().sum().item(),
+        "mean_offset_kl": _mean_offset_kl(encoded.mu, prior or StandardNormal()),
         "mean_logvar": encoded.logvar.double().mean().item(),
     }
+
+
+def _mean_offset_kl(mu: Tensor, prior: StandardNormal | LatentSequence) -> float:
+    """What the rate owes to the average mean: the KL is quadratic in mu, whatever logvar."""
+    mean = mu.double().mean(0, keepdim=True)
+    none = torch.zeros_like(mean)
+    return (prior.kl_per_dim(mean, none) - prior.kl_per_dim(none, none)).sum().item()
 
 
 def mean_variance(encoded: Encoded) -> Tensor:
@@ -120,7 +139,8 @@ def evaluate(
 ) -> tuple[dict, Encoded, Tensor]:
     """Figures with distortion and ELBO; also the encoded split and each example's distortion."""
     encoded, per_example = look(vae, data, split, seed=seed, samples=samples)
-    return measured(encoded, per_example, threshold=threshold), encoded, per_example
+    found = measured(encoded, per_example, threshold=threshold, prior=vae.prior)
+    return found, encoded, per_example
 
 
 def look(
@@ -131,9 +151,15 @@ def look(
     return encoded, distortion(vae, data, split, sample_codes(encoded, seed))
 
 
-def measured(encoded: Encoded, per_example: Tensor, *, threshold: float) -> dict:
+def measured(
+    encoded: Encoded,
+    per_example: Tensor,
+    *,
+    threshold: float,
+    prior: StandardNormal | LatentSequence,
+) -> dict:
     """`figures`, with the mean of each example's distortion (N,), and the ELBO."""
-    found = figures(encoded, threshold=threshold)
+    found = figures(encoded, threshold=threshold, prior=prior)
     found["distortion"] = per_example.double().mean().item()
     found["elbo"] = -found["distortion"] - found["rate"]
     return found

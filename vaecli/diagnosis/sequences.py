@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from vaecli.data.base import Data
-from vaecli.diagnosis.estimate import Estimate
+from vaecli.data.sequence_set import cut, unknown
+from vaecli.data.vocabulary import SPECIAL
+from vaecli.diagnosis.estimate import Estimate, mean_of
 from vaecli.diagnosis.latent_use import derangement
-from vaecli.diagnosis.rate import Encoded, batches, examples, sample_codes
+from vaecli.diagnosis.rate import Encoded, at_once, batches, examples, sample_codes
 from vaecli.models.sequences import SequenceVAE
 
 LEAST_AT_POSITION = 20  # sequences; the mean over fewer is noise
+OF_SOURCE = 200  # sequences whose likelihood under their source is computed
 
 
 def sequences(
@@ -26,13 +29,32 @@ def sequences(
     nats: by the key of each perplexity, what the first n sequences of the split cost, (n,).
     A sequence's end is one of its tokens, padding is none. Perplexity is exp(nats / tokens).
     """
-    length = getattr(data, encoded.split).length[: len(encoded.mu)].cpu()  # (N,)
-    found: dict = {"tokens_per_sequence": length.double().mean().item()}
+    x, _, length = (
+        None if part is None else part[: len(encoded.mu)].cpu()
+        for part in getattr(data, encoded.split)
+    )
+    found: dict = {
+        "tokens_per_sequence": length.double().mean().item(),
+        "cut": cut(x),
+        "unknown": unknown(x),
+    }
+    if data.source is not None:
+        own = _under_source(data, x[:OF_SOURCE])
+        nats = {**nats, "perplexity_source": own}
+        above = nats["perplexity"][: len(own)] - own
+        name = "distortion + rate, less -log p(x) under the source, of the same sequences"
+        found["above_source"] = mean_of(above, name, encoded.split)
     for key, values in nats.items():
         found[key] = perplexity(values, length[: len(values)], encoded.split)
     if len(length) > 1:
         found |= use_by_position(vae, data, encoded, seed=seed)
     return found
+
+
+def _under_source(data: Data, x: Tensor) -> Tensor:
+    """-log p(x) of sequences (n, 1, 1, T) under what they were drawn from, (n,)."""
+    words = x[:, 0, 0, :-1].long() - len(SPECIAL)  # without the end, which is certain
+    return -data.source.log_prob(words)
 
 
 def perplexity(nats: Tensor, length: Tensor, split: str) -> Estimate:
@@ -61,7 +83,7 @@ def use_by_position(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int
     rise = torch.zeros(data.shape[2], dtype=torch.float64)
     count = torch.zeros(data.shape[2], dtype=torch.float64)
     with torch.no_grad():
-        for index in batches(len(z)):
+        for index in batches(len(z), at_once(data)):
             x = examples(data, encoded.split, index)
             own, theirs = (
                 vae.log_px_by_position(x, codes[index].to(x.device)).double().cpu()

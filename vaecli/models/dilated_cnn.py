@@ -9,7 +9,7 @@ z is used as soon as the receptive field is small.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,12 @@ class DilatedDecoder(SequenceDecoder):
             for taps, dilation in layers(capacity.receptive_field)
         )
         self.code = nn.Linear(latent_dim, width, bias=False)
+        self.field = capacity.receptive_field
+
+    def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From the tokens that the last position sees; see SequenceDecoder."""
+        seen = self.inputs(x[..., -(self.field + 1) :])[:, -self.field :]
+        return self.states(seen, z)[:, -1:], None
 
     def states(self, inputs: Tensor, z: Tensor) -> Tensor:
         """Inputs (N, T, E), z (N, Z) -> (N, T, P)."""

@@ -61,16 +61,19 @@ class LatentSequence(nn.Module):
     factorised: ClassVar[bool] = False
 
     a: Tensor
+    var: Tensor
 
     def __init__(self, steps: int, a: float):
         super().__init__()
         self.steps = steps
-        # A buffer: stacked runs may differ in it. Not saved: it follows from the config.
+        # Buffers: stacked runs may differ in them. Not saved: they follow from the config. Of an a
+        # close to 1 the float32 has lost what 1 - a^2 is made of.
         self.register_buffer("a", torch.tensor(a), persistent=False)
+        self.register_buffer("var", torch.tensor(1 - a * a), persistent=False)
 
     def draws(self, eps: Tensor) -> Tensor:
         """Draws from the prior, made of standard normal eps (..., Z)."""
-        a, spread = self.a.to(eps), (1 - self.a.double().square()).sqrt().to(eps)
+        a, spread = self.a.to(eps), self.var.sqrt().to(eps)
         codes = list(eps.unflatten(-1, (self.steps, -1)).unbind(-2))
         for t in range(1, self.steps):
             codes[t] = a * codes[t - 1] + spread * codes[t]
@@ -78,9 +81,8 @@ class LatentSequence(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(K, B, Z) -> (K, B), nats."""
-        a = self.a.to(z)
+        a, var = self.a.to(z), self.var.to(z)
         first, others, before = self._apart(z)
-        var = 1 - a.square()
         eps = torch.cat([first, (others - a * before) / var.sqrt()], dim=-1)
         return -(0.5 * eps.square() + HALF_LOG_2PI).sum(-1) - 0.5 * others.shape[-1] * var.log()
 
@@ -89,10 +91,9 @@ class LatentSequence(nn.Module):
 
         Their sum is KL(q(z|x) || p(z)), since q is independent over the sequence.
         """
-        a = self.a.to(mu)
+        a, var = self.a.to(mu), self.var.to(mu)
         first, others, before = self._apart(mu)
         logvar_first, logvar_others, logvar_before = self._apart(logvar)
-        var = 1 - a.square()
         missed = (others - a * before).square() + a.square() * logvar_before.exp()
         kl = 0.5 * ((logvar_others.exp() + missed) / var - 1 + var.log() - logvar_others)
         return torch.cat([StandardNormal().kl_per_dim(first, logvar_first), kl], dim=-1)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -63,12 +63,33 @@ class TransformerDecoder(SequenceDecoder):
 
     def states(self, inputs: Tensor, z: Tensor) -> Tensor:
         """Inputs (N, T, E), z (N, Z) -> (N, T, P)."""
-        width, T = self.readout.in_features, inputs.shape[1]
-        places = positions(T, width, inputs.device)
-        h = self.first(inputs) + self.code(z)[:, None] + places  # (N, T, P)
+        T = inputs.shape[1]
+        place = torch.arange(T, device=inputs.device)
+        apart = place[:, None] - place  # how far back
+        seen = {b.back: (apart >= 0) & (apart <= b.back) for b in self.blocks}  # two at most
+        h = self._placed(inputs, z, T)
         for block in self.blocks:
-            h = block(h)
+            query, key, value = block.read(h)
+            h = block.write(h, query, key, value, seen[block.back])
         return self.norm(h)
+
+    def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One position, from the keys and values that blocks still see; see SequenceDecoder."""
+        h = self._placed(self.inputs(x[..., -2:])[:, -1:], z, x.shape[-1])
+        kept = []
+        for n, block in enumerate(self.blocks):
+            query, *held = block.read(h)
+            if state is not None:
+                held = [torch.cat(pair, dim=2) for pair in zip(state[n], held, strict=True)]
+            held = [part[:, :, -(block.back + 1) :] for part in held]
+            h = block.write(h, query, *held)
+            kept.append(held)
+        return self.norm(h), kept
+
+    def _placed(self, inputs: Tensor, z: Tensor, length: int) -> Tensor:
+        """What the blocks read at the last positions of `length`: inputs (N, t, E) -> (N, t, P)."""
+        places = positions(length, self.readout.in_features, inputs.device)
+        return self.first(inputs) + self.code(z)[:, None] + places[-inputs.shape[1] :]
 
 
 def windows(receptive_field: int, depth: int) -> list[int]:
@@ -99,14 +120,15 @@ class _Block(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, h: Tensor) -> Tensor:
-        parts = self.attention(self.before(h)).unflatten(
-            -1, (3, HEADS, -1)
-        )  # (N, T, 3, heads, ...)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (N, heads, T, ...) each
-        place = torch.arange(h.shape[1], device=h.device)
-        apart = place[:, None] - place  # how far back
-        seen = (apart >= 0) & (apart <= self.back)
+    def read(self, h: Tensor) -> Tensor:
+        """Query, key and value, (3, N, heads, T, P / heads), of h (N, T, P)."""
+        parts = self.attention(self.before(h)).unflatten(-1, (3, HEADS, -1))
+        return parts.permute(2, 0, 3, 1, 4)
+
+    def write(
+        self, h: Tensor, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None = None
+    ) -> Tensor:
+        """The next h (N, T, P), with what was found. seen: (T, keys), where not all is."""
         attended = scaled_dot_product_attention(query, key, value, attn_mask=seen)
         h = h + self.out(attended.transpose(1, 2).flatten(2))
         return h + self.mlp(self.between(h))

@@ -83,6 +83,21 @@ LEAVES = {
         "bound - ELBO, nats: a part of the gap KL(q(z|x) || p(z|x))",
     ),
     "sequences.tokens_per_sequence": ("Tokens in a sequence", "its end among them, padding not"),
+    "sequences.cut": ("Cut sequences", "share of them that lost their end to data.max_length"),
+    "sequences.unknown": ("Unknown tokens", "share of tokens that are not in the vocabulary"),
+    "sequences.above_source": (
+        "Above the source",
+        "distortion + rate less the sequences' own -log p(x), nats: at least the divergence of the "
+        "model from the source they were drawn from; never below 0 on average",
+    ),
+    "sequences.perplexity_source": (
+        "Perplexity of the source",
+        "of the sequences under what they were drawn from: no model does better on average",
+    ),
+    "sequences.perplexity_same_sequences": (
+        "Perplexity per token, of those",
+        "as above, but of the sequences of the importance-weighted one alone",
+    ),
     "sequences.perplexity": (
         "Perplexity per token",
         "exp of (distortion + rate) / tokens: at least that of the model; lower is better",

@@ -261,7 +261,8 @@ class Fit(Loop):
             self.state = self.objective.filling("updates").after_epoch(self.state, encoded)
 
     def _record(self, encoded: Encoded, per_example: Tensor) -> None:
-        found = measured(encoded, per_example, threshold=self.threshold)
+        prior = self.objective.vae.prior
+        found = measured(encoded, per_example, threshold=self.threshold, prior=prior)
         progress = self.progress
         row = {
             "step": progress.step,

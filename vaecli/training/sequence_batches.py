@@ -17,7 +17,7 @@ class SequenceBatches(Batches):
     """As `Batches`, but an epoch's order puts sequences of about one length into one batch.
 
     Which of them are together, which are left out, and the order of the batches are random. A
-    "random" batch is one of the present epoch's, as in He et al. 2019.
+    "random" batch is one of the epoch that the held batch is of, as in He et al. 2019.
 
     Indices stay on the host, where the length of a batch is looked up.
     """
@@ -32,7 +32,7 @@ class SequenceBatches(Batches):
         if which != "random":
             return super().index(which)
         chosen = int(torch.randint(self.per_epoch, (), generator=self.random))
-        order = self._order(self.taken // self.per_epoch)
+        order = self._order(max(0, self.taken - 1) // self.per_epoch)
         return order.narrow(0, chosen * self.batch_size, self.batch_size)
 
     def rows(self, which: str) -> Tensor:

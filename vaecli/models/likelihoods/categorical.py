@@ -47,6 +47,9 @@ class Categorical(Likelihood):
         return out.argmax(1, keepdim=True)
 
     def sample(self, out: Tensor, noise: Tensor) -> Tensor:
-        """The token at which the distribution function passes `noise` (N, 1, 1, T): int64."""
-        below = torch.softmax(out, 1).cumsum(1) < noise
+        """The token at which the distribution function passes `noise` (N, 1, 1, T): int64.
+
+        A token of no probability is never it.
+        """
+        below = torch.softmax(out, 1).cumsum(1) <= noise
         return below.sum(1, keepdim=True).clamp(max=out.shape[1] - 1)

@@ -17,6 +17,8 @@ from vaecli.models.posterior import LatentSequence, committed_rate
 from vaecli.models.vae import VAE
 from vaecli.objectives.strategies.base import Strategy
 
+LEAST_VARIANCE = 1e-6  # of a step of the latent sequence; float32 tells no smaller one apart
+
 
 @dataclass(frozen=True)
 class CommittedRate(Strategy):
@@ -58,6 +60,16 @@ class CommittedRate(Strategy):
             "must be at least 2, or null for independent dimensions",
             "try strategy.latent_steps=8",
         )
+        if self.latent_steps is not None:
+            most = committed_rate(self.latent_steps, math.sqrt(1 - LEAST_VARIANCE))
+            require(
+                self.delta_per_dim <= most,
+                "strategy.delta_per_dim",
+                self.delta_per_dim,
+                f"is more than a sequence of {self.latent_steps} codes commits: at "
+                f"{most:.3g} its codes are all but equal",
+                f"choose at most {most:.2g}, or fewer codes",
+            )
 
     def validate_model(self, model: Family, name: str) -> None:
         """The latents divide into steps."""
@@ -66,7 +78,7 @@ class CommittedRate(Strategy):
             "strategy.latent_steps",
             self.latent_steps,
             f"must divide model.latent_dim={model.latent_dim}",
-            f"try strategy.latent_steps={model.latent_dim}",
+            f"try strategy.latent_steps={model.latent_dim if model.latent_dim > 1 else 'null'}",
         )
 
     def install(self, vae: VAE) -> None:

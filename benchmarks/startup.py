@@ -20,8 +20,8 @@ FIRST_STEP, TARGET = "Enter to the first step", 4
 # another one calls counts for the inner one alone.
 PHASES = {
     "composition": ["vaecli.train._collect"],
-    "data": ["vaecli.sweep._load"],
-    "build": ["vaecli.run.build"],
+    "data": ["vaecli.running.sweep._load"],
+    "build": ["vaecli.running.run.build"],
     "optimizer": ["vaecli.training.fit.Fit.__init__"],
     "environment.json": ["vaecli.environment.describe"],
     "TensorBoard, import and opening": ["vaecli.reporting.tensorboard.TensorBoard.__init__"],
@@ -117,7 +117,12 @@ def trace(output: Path, entered: float, overrides: list[str]) -> None:
 
         return call
 
-    for module in ("vaecli.sweep", "vaecli.run", "vaecli.report", "vaecli.data.digits"):
+    for module in (
+        "vaecli.running.sweep",
+        "vaecli.running.run",
+        "vaecli.report",
+        "vaecli.data.digits",
+    ):
         importlib.import_module(module)
     imported = time.perf_counter() - start
     for phase, names in PHASES.items():

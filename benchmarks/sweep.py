@@ -29,7 +29,7 @@ from results import environment_lines, write
 from vaecli.build import build
 from vaecli.compose import CONFIGS
 from vaecli.config import read
-from vaecli.plan import MOST
+from vaecli.running.plan import MOST
 from vaecli.training.fit import Fit
 from vaecli.training.loop import READ_EVERY
 from vaecli.training.precision import choose_device, choose_precision, prepare_process

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from vaecli.compose import Composed, answer, basic, compose, key_of
 from vaecli.errors import require
-from vaecli.jobs import foresee
-from vaecli.resume import Resumed, expand, to_save
+from vaecli.running.jobs import foresee
+from vaecli.running.resume import Resumed, expand, to_save
 
 if TYPE_CHECKING:
-    from vaecli.opening import Job
+    from vaecli.running.opening import Job
 
 
 def main() -> None:
@@ -24,13 +24,13 @@ def _main(arguments: list[str]) -> int:
         expanded, resumed = expand(arguments)
         sweep = foresee(expanded)
         if sweep is not None:
-            from vaecli.launched import launch
+            from vaecli.running.launched import launch
 
             return launch(expanded, sweep, typed=to_save(expanded), resume=resumed is not None)
         _collect(expanded, jobs, resumed)
         if not jobs:  # --help, --cfg and the like: Hydra has answered
             return 0
-        from vaecli.sweep import run_all
+        from vaecli.running.sweep import run_all
 
         return run_all(jobs, typed=to_save(expanded), resumed=resumed)
 
@@ -43,7 +43,7 @@ def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> 
     named = any(key_of(argument) == "hydra.run.dir" for argument in arguments)
 
     def take(composed: Composed) -> None:
-        from vaecli.opening import Job
+        from vaecli.running.opening import Job
 
         require(
             basic(), "hydra/launcher", " ".join(arguments),

@@ -195,7 +195,7 @@ def test_what_another_process_works_on_is_refused(train, sweep, held):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_stack_opens_or_is_cut_is_heeded(train, tmp_path, monkeypatch, number):
-    from vaecli.run import Run
+    from vaecli.running.run import Run
     from vaecli.training.stacked import Stack
 
     begin, update = Run.begin, Stack.update

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from vaecli.begun import match, require_sweep, runs_in, working_on
 from vaecli.compose import INTERRUPTED, REFUSALS, Composed, compose, key_of
 from vaecli.config import Config, read
 from vaecli.errors import require
 from vaecli.inside import overrides_of
-from vaecli.jobs import Sweep, foresee
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
-from vaecli.resume import SWEEP
 from vaecli.rundir import SUMMARY, has_begun, remove_empty
-from vaecli.sweep import compare_launched
+from vaecli.running.begun import match, require_sweep, runs_in, working_on
+from vaecli.running.jobs import Sweep, foresee
+from vaecli.running.resume import SWEEP
+from vaecli.running.sweep import compare_launched
+from vaecli.running.worker import Worker, record_end, run_sweep
 from vaecli.untrusted import glance
-from vaecli.worker import Worker, record_end, run_sweep
 
 FAILED = 1  # exit codes; a signal's number is added to the last
 SIGNALLED = 128

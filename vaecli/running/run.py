@@ -18,13 +18,13 @@ from vaecli.data.sequence_set import lost
 from vaecli.errors import UsageError, require
 from vaecli.identity import flat
 from vaecli.load import restore
-from vaecli.opening import Job, checkpoints, open_run, position, recorded, write_down
 from vaecli.report import report, report_so_far
 from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
 from vaecli.reporting.recorder import Recorder
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.rundir import SUMMARY, VOCABULARY
+from vaecli.running.opening import Job, checkpoints, open_run, position, recorded, write_down
 from vaecli.training.fit import STRANGE, VALIDATION_SAMPLES, Fit
 from vaecli.training.meter import Diverged
 from vaecli.training.precision import choose_precision, has_bf16, hidden_gpus

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vaecli.compose import CONFIGS, Composed, effective, key_of, run_name, split
 from vaecli.errors import require
-from vaecli.resume import INSIDE
+from vaecli.inside import INSIDE
 
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 KNOWN_FLAGS = {"-m", "--multirun", "-cd", "--config-dir"}

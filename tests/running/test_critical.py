@@ -6,8 +6,8 @@ import math
 import pytest
 
 from vaecli.compose import compose
-from vaecli.critical import COLLAPSED, Search, search, searches
-from vaecli.opening import Job
+from vaecli.running.critical import COLLAPSED, Search, search, searches
+from vaecli.running.opening import Job
 
 
 def jobs_in(directory, *overrides):

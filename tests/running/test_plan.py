@@ -10,14 +10,14 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from vaecli import atomic
-from vaecli import plan as planning
 from vaecli.compose import CONFIGS
 from vaecli.config import read
 from vaecli.objectives.strategies.base import Strategy
 from vaecli.objectives.strategies.free_bits import FreeBits
-from vaecli.opening import Job
-from vaecli.plan import Entry, plan
 from vaecli.rundir import SUMMARY
+from vaecli.running import plan as planning
+from vaecli.running.opening import Job
+from vaecli.running.plan import Entry, plan
 from vaecli.training import checkpoint
 from vaecli.training.fit import LAST, PREVIOUS
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from vaecli.errors import UsageError
-from vaecli.opening import in_use
-from vaecli.plan import Entry, in_lockstep
 from vaecli.reporting.console import StackBar, say, start_lines
-from vaecli.run import DONE, FAILED, Run, run
 from vaecli.rundir import RunDirectory
+from vaecli.running.opening import in_use
+from vaecli.running.plan import Entry, in_lockstep
+from vaecli.running.run import DONE, FAILED, Run, run
 from vaecli.training.fit import Fit
 from vaecli.training.signals import Interrupted, StopRequests
 from vaecli.training.stacked import Stack

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import torch
 
-from vaecli.begun import (
+from vaecli.build import check
+from vaecli.config import Config
+from vaecli.data.base import Data
+from vaecli.errors import UsageError
+from vaecli.identity import config_hash
+from vaecli.reporting.console import say
+from vaecli.reporting.tensorboard import hush_writers
+from vaecli.rundir import SUMMARY, RunDirectory, check_writable, never_began
+from vaecli.running.begun import (
     Plain,
     config_in,
     match,
@@ -18,20 +26,12 @@ from vaecli.begun import (
     runs_in,
     working_on,
 )
-from vaecli.build import check
-from vaecli.config import Config
-from vaecli.critical import search, searches, sentence
-from vaecli.data.base import Data
-from vaecli.errors import UsageError
-from vaecli.identity import config_hash
-from vaecli.opening import Job, claim_pending
-from vaecli.plan import Entry, Group, plan
-from vaecli.reporting.console import say
-from vaecli.reporting.tensorboard import hush_writers
-from vaecli.resume import Resumed
-from vaecli.run import DONE, FAILED, run
-from vaecli.rundir import SUMMARY, RunDirectory, check_writable, never_began
-from vaecli.stack import run_alone, run_stack
+from vaecli.running.critical import search, searches, sentence
+from vaecli.running.opening import Job, claim_pending
+from vaecli.running.plan import Entry, Group, plan
+from vaecli.running.resume import Resumed
+from vaecli.running.run import DONE, FAILED, run
+from vaecli.running.stack import run_alone, run_stack
 from vaecli.training.precision import choose_device, prepare_process
 from vaecli.training.signals import StopRequests
 from vaecli.untrusted import glance

@@ -84,15 +84,15 @@ def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(trai
 def test_a_signal_during_the_diagnosis_ends_the_sweep(
     train, tmp_path, monkeypatch, number, code, stack, states
 ):
-    import vaecli.run
+    import vaecli.running.run
 
-    original = vaecli.run.report
+    original = vaecli.running.run.report
 
     def report_and_be_interrupted(*args, **kwargs):
         signal.raise_signal(number)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(vaecli.run, "report", report_and_be_interrupted)
+    monkeypatch.setattr(vaecli.running.run, "report", report_and_be_interrupted)
     ran = train(
         "-m", "schedule.beta=1,2", *QUICK, f"sweep.stack={stack}",
         f"hydra.sweep.dir={tmp_path}/sweep", directory=None,

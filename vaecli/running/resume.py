@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 
 from vaecli.compose import key_of, split
 from vaecli.errors import UsageError
+from vaecli.inside import INSIDE
 from vaecli.untrusted import require_own_files, yaml_text
 
 OPTION = re.compile(r"[\w\s,:*()'\"\[\]-]*")  # the names of options, and sweeps over them
-INSIDE = "sweep.inside"  # see `vaecli.inside`
 RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep
 
 

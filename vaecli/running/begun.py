@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from vaecli.config import to_yaml
 from vaecli.errors import require
 from vaecli.identity import config_hash
-from vaecli.resume import SWEEP
 from vaecli.rundir import RunDirectory, has_begun, hold, unwritable
+from vaecli.running.resume import SWEEP
 from vaecli.untrusted import yaml_text
 
 Plain = dict[str, Any]

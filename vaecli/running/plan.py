@@ -15,8 +15,8 @@ from vaecli.data.base import Data, Kind
 from vaecli.errors import UsageError
 from vaecli.identity import flat
 from vaecli.models.vae import VAE
-from vaecli.opening import Job, checkpoints
 from vaecli.rundir import SUMMARY
+from vaecli.running.opening import Job, checkpoints
 from vaecli.training import checkpoint
 from vaecli.training.memory import largest_stack
 from vaecli.training.precision import choose_precision

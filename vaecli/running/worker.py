@@ -12,11 +12,12 @@ from omegaconf import OmegaConf
 
 from vaecli.compose import Composed
 from vaecli.errors import UsageError
-from vaecli.inside import overrides_of, run_inside
-from vaecli.opening import Job
+from vaecli.inside import overrides_of
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.rundir import SUMMARY, RunDirectory, never_began
-from vaecli.sweep import run_now
+from vaecli.running.inside import run_inside
+from vaecli.running.opening import Job
+from vaecli.running.sweep import run_now
 
 LONGEST_REASON = 300
 

@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from vaecli.compose import key_of
 from vaecli.errors import require
 from vaecli.identity import config_hash
-from vaecli.opening import Job
 from vaecli.rundir import SUMMARY
+from vaecli.running.opening import Job
 from vaecli.untrusted import glance
 
 PROBES = 3  # betas tried at once in each gap: a stack trains them together

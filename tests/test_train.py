@@ -12,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaecli import load_run
+from vaecli.compose import CONFIGS
 from vaecli.randomness import generator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -255,14 +256,33 @@ def test_an_experiment_sweeps_without_m(train, tmp_path):
 def test_help_lists_three_examples_and_answers_without_torch():
     code = (
         "import sys, vaecli.train\n"
-        "try: vaecli.train._main(['--help'])\n"
-        "except SystemExit as answered: assert answered.code == 0\n"  # Hydra's way
+        "assert vaecli.train._main(['--help']) == 0\n"
         "assert 'torch' not in sys.modules\n"
         "print('checked')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.count("vae-train ") >= 3
     assert done.stdout.endswith("checked\n")
+
+
+def test_help_lists_the_options_that_hydra_finds_and_the_config_asked_for(train, tmp_path):
+    (tmp_path / "own" / "strategy").mkdir(parents=True)
+    (tmp_path / "own" / "strategy" / "my_own.yaml").write_text("use: {none: true}")
+    told = train("--help", "model=cnn", "--config-dir", str(tmp_path / "own"), directory=None)
+    assert told.code == 0
+    for group in (path for path in CONFIGS.iterdir() if path.is_dir()):
+        options = {path.stem for path in group.glob("*.yaml")}
+        if group.name == "strategy":
+            options.add("my_own")
+        assert f"\n{group.name}: {', '.join(sorted(options))}\n" in told.out
+    assert "\nmodel:\n  name: cnn\n" in told.out
+    assert told.err == ""
+
+
+def test_help_for_what_does_not_compose_is_refused_without_a_page(train):
+    told = train("--help", "model=nosuch", directory=None)
+    assert (told.code, told.out) == (2, "")
+    assert "nosuch" in told.err
 
 
 @pytest.mark.parametrize(("signal_name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

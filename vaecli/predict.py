@@ -6,7 +6,17 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vaecli.compose import OUTPUT_KEYS, Composed, answer, basic, compose, key_of, split
+from vaecli.compose import (
+    OUTPUT_KEYS,
+    Composed,
+    answer,
+    asks_help,
+    basic,
+    compose,
+    key_of,
+    show_help,
+    split,
+)
 from vaecli.errors import UsageError, require
 
 if TYPE_CHECKING:
@@ -17,12 +27,11 @@ if TYPE_CHECKING:
 
 BETAS = [0.5, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0]
 WHERE = "outputs/predict/${now:%Y-%m-%d}/${now:%H-%M-%S-%f}"
-HELP = [
-    "hydra.help.app_name=vae-predict",
-    "hydra.help.header='vae-predict: at which beta does this data collapse, and how many dimensions"
-    " can survive? Takes the same groups and keys as vae-train.'",
-    "hydra.help.footer='Example: vae-predict data=mnist schedule.beta=10'",
-]
+HEADER = """\
+vae-predict: at which beta does this data collapse, and how many dimensions can survive?
+Takes the same groups and keys as vae-train.
+"""
+FOOTER = "Example: vae-predict data=mnist schedule.beta=10\n"
 
 
 def main() -> None:
@@ -32,6 +41,9 @@ def main() -> None:
 
 def _main(arguments: list[str]) -> int:
     def work(jobs: list[Composed]) -> int:
+        if asks_help(arguments):
+            show_help(arguments, HEADER, FOOTER)
+            return 0
         _collect(arguments, jobs)
         loaded: dict[DataSet, Data] = {}
         prepared = [(job, *_prepare(job, loaded)) for job in jobs]
@@ -61,7 +73,7 @@ def _collect(arguments: list[str], jobs: list[Composed]) -> None:
             _predict(composed, *_prepare(composed, {}))
 
     # Hydra's parser wants all overrides in one row.
-    compose([*flags, *ours, *HELP, *overrides], take)
+    compose([*flags, *ours, *overrides], take)
 
 
 def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, Spectrum]:

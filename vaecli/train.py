@@ -5,13 +5,24 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from vaecli.compose import Composed, answer, basic, compose, key_of
+from vaecli.compose import Composed, answer, asks_help, basic, compose, key_of, show_help
 from vaecli.errors import require
 from vaecli.running.jobs import foresee
 from vaecli.running.resume import Resumed, expand, to_save
 
 if TYPE_CHECKING:
     from vaecli.running.opening import Job
+
+HEADER = "vae-train: train a VAE, watch for posterior collapse, diagnose the result.\n"
+FOOTER = """\
+Examples
+  vae-train model=cnn strategy=free_bits            one run, then its diagnosis
+  vae-train -m schedule.beta=0.5,1,4,10 seed=0,1,2  a sweep, then its comparison
+  vae-train experiment=induce_collapse              a ready-made study
+
+Any key below can be set as KEY=VALUE (group=option, group.key=value).
+Then: tensorboard --logdir outputs
+"""
 
 
 def main() -> None:
@@ -21,6 +32,9 @@ def main() -> None:
 
 def _main(arguments: list[str]) -> int:
     def work(jobs: list[Job]) -> int:
+        if asks_help(arguments):
+            show_help(expand(arguments)[0], HEADER, FOOTER)
+            return 0
         expanded, resumed = expand(arguments)
         sweep = foresee(expanded)
         if sweep is not None:
@@ -28,7 +42,7 @@ def _main(arguments: list[str]) -> int:
 
             return launch(expanded, sweep, typed=to_save(expanded), resume=resumed is not None)
         _collect(expanded, jobs, resumed)
-        if not jobs:  # --help, --cfg and the like: Hydra has answered
+        if not jobs:  # --cfg and the like: Hydra has answered
             return 0
         from vaecli.running.sweep import run_all
 

@@ -31,11 +31,11 @@ RUNS = {
         "strategy=committed_rate", "strategy.latent_steps=16", "trainer.epochs=6",
     ),
     "decoder_dropout, 30 % of words": ("strategy=decoder_dropout", "trainer.epochs=6"),
-    "encoder_steps, 5": ("strategy=encoder_steps", "trainer.epochs=6"),
+    "encoder_steps, 5": ("strategy=encoder_steps", "trainer.epochs=5"),
     "aggressive": (
         "strategy=aggressive", "strategy.aggressive_window=5",
         "strategy.aggressive_max_updates=10", "strategy.aggressive_patience=1",
-        "trainer.epochs=4", "trainer.evaluate_every=0.5", "trainer.max_seconds=1700",
+        "trainer.epochs=2.5", "trainer.evaluate_every=0.5",
     ),
 }  # fmt: skip
 # Logits of 20 MB are made and freed at every update; glibc's malloc would map them anew each time.

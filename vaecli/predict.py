@@ -6,18 +6,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vaecli.compose import (
-    OUTPUT_KEYS,
-    Composed,
-    answer,
-    asks_help,
-    basic,
-    compose,
-    key_of,
-    show_help,
-    split,
-)
+from vaecli.compose import OUTPUT_KEYS, Composed, answer, basic, compose, key_of, split
 from vaecli.errors import UsageError, require
+from vaecli.help import asks_help, show_help
 
 if TYPE_CHECKING:
     from vaecli.config import Config

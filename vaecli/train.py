@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from vaecli.compose import Composed, answer, asks_help, basic, compose, key_of, show_help
+from vaecli.compose import Composed, answer, basic, compose, key_of
 from vaecli.errors import require
+from vaecli.help import asks_help, show_help
 from vaecli.running.jobs import foresee
 from vaecli.running.resume import Resumed, expand, to_save
 

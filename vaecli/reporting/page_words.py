@@ -51,8 +51,8 @@ FIGURES = {
     ),
     "mean_offset_kl": (
         "KL of the average mean",
-        "under N(0, I) 1/2 sum_j (E_x mu_j)^2, nats: the part of the rate that is the same for every "
-        "x",
+        "the part of the rate that is the same for every x, nats: under N(0, I) "
+        "1/2 sum_j (E_x mu_j)^2",
     ),
     "threshold": ("Threshold", "KL above which a dimension counts as active, nats"),
 }

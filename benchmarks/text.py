@@ -31,7 +31,7 @@ RUNS = {
         "strategy=committed_rate", "strategy.latent_steps=16", "trainer.epochs=6",
     ),
     "decoder_dropout, 30 % of words": ("strategy=decoder_dropout", "trainer.epochs=6"),
-    "encoder_steps, 5": ("strategy=encoder_steps", "trainer.epochs=5"),
+    "encoder_steps, 5": ("strategy=encoder_steps", "trainer.epochs=3"),
     "aggressive": (
         "strategy=aggressive", "strategy.aggressive_window=5",
         "strategy.aggressive_max_updates=10", "strategy.aggressive_patience=1",

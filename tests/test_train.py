@@ -279,6 +279,15 @@ def test_help_lists_the_options_that_hydra_finds_and_the_config_asked_for(train,
     assert told.err == ""
 
 
+@pytest.mark.parametrize(
+    "other", ["--info", "-r", "-m", "--version", "--hydra-help", "--cfg=hydra"]
+)
+def test_help_wins_over_whatever_else_is_asked_for(train, other):
+    told = train(other, "--help", directory=None)
+    assert (told.code, told.err) == (0, "")
+    assert told.out == train("-h", directory=None).out
+
+
 def test_help_for_what_does_not_compose_is_refused_without_a_page(train):
     told = train("--help", "model=nosuch", directory=None)
     assert (told.code, told.out) == (2, "")

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,8 +160,9 @@ def _sweeps(override: str) -> bool:
     return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
+CONFIG_DIRECTORY = ("--config-dir", "-cd")
 # Hydra's flags that take a value.
-FLAGS_WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "-p"}
+FLAGS_WITH_VALUE = {*CONFIG_DIRECTORY, "--config-path", "-cp", "--config-name", "-cn", "-p"}
 FLAGS_WITH_VALUE |= {"--package", "-c", "--cfg", "-i", "--info"}
 
 
@@ -172,6 +174,13 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
         belongs = bool(flags) and flags[-1] in FLAGS_WITH_VALUE
         (flags if belongs or argument.startswith("-") else overrides).append(argument)
     return flags, overrides
+
+
+def values(flags: list[str], *names: str) -> list[str]:
+    """What `flags` give as the value of any of `names`, as a word of its own or behind "="."""
+    apart = [value for name, value in pairwise(flags) if name in names]
+    joined = [flag.partition("=") for flag in flags]
+    return apart + [value for name, sign, value in joined if sign and name in names]
 
 
 def key_of(override: str) -> str:

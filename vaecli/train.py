@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from omegaconf import OmegaConf
+
 from vaecli.compose import Composed, answer, basic, compose, key_of
 from vaecli.errors import require
 from vaecli.help import asks_help, show_help
+from vaecli.inside import INSIDE
 from vaecli.running.jobs import foresee
 from vaecli.running.resume import Resumed, expand, to_save
 
@@ -24,6 +27,9 @@ Examples
 Any key below can be set as KEY=VALUE (group=option, group.key=value).
 Then: tensorboard --logdir outputs
 """
+
+FOREIGN = "does not go with flags that name another main config"
+REMEDY = "put your own configs into a directory: --config-dir DIR"
 
 
 def main() -> None:
@@ -62,8 +68,7 @@ def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> 
 
         require(
             basic(), "hydra/launcher", " ".join(arguments),
-            "another launcher or sweeper does not go with flags that name another main config",
-            "put your own configs into a directory: --config-dir DIR",
+            f"another launcher or sweeper {FOREIGN}", REMEDY,
         )  # fmt: skip
         jobs.append(
             Job(
@@ -76,6 +81,9 @@ def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> 
         )
 
     compose(arguments, take)
+    for job in jobs:  # `foresee` has not seen it
+        inside = OmegaConf.create(job.composed).sweep.inside
+        require(inside is None, INSIDE, inside, f"a sweep inside a sweep {FOREIGN}", REMEDY)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,26 @@ def test_what_cannot_stand_inside_is_refused_before_anything_runs(train, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_of_ones_own_configs_goes_with_it_however_it_is_written(train, tmp_path, smoke):
+    (tmp_path / "own").mkdir()
+    ran = train(
+        "-m", f"--config-dir={tmp_path / 'own'}", "sweep.inside='seed=0,1'", "model=linear,mlp",
+        *smoke, f"hydra.sweep.dir={tmp_path}/outer", directory=None,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert len(list((tmp_path / "outer").glob("*/*/summary.json"))) == 4
+
+
+def test_it_is_never_left_out_in_silence(train, tmp_path):
+    ran = train(
+        "-m", "--config-name=config", "sweep.inside='seed=0,1'", "model=linear,mlp",
+        f"hydra.sweep.dir={tmp_path}/outer", directory=None,
+    )  # fmt: skip
+    assert ran.code == 2
+    assert "sweep.inside" in ran.err
+    assert not (tmp_path / "outer").exists()
+
+
 def test_a_single_run_has_nothing_inside(train, tmp_path):
     ran = train("sweep.inside='seed=0,1'", directory=None)
     assert ran.code == 2

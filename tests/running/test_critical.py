@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import torch
 
 from vaecli.compose import compose
 from vaecli.running.critical import COLLAPSED, Search, search, searches
@@ -117,10 +118,19 @@ def test_a_search_refuses_a_beta_of_its_own(train, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_training_stops_at_its_time_and_is_diagnosed(train):
-    ran = train("trainer.epochs=100000", "trainer.max_seconds=1", "diagnosis=quick")
+@pytest.mark.parametrize(
+    "strategy",
+    [["strategy=none"], ["strategy=aggressive"],
+     ["strategy=encoder_steps", "strategy.encoder_steps=7"]],
+    ids=lambda overrides: overrides[0].partition("=")[2],
+)  # fmt: skip
+def test_training_stops_at_its_time_and_is_diagnosed(train, strategy):
+    ran = train("trainer.epochs=100000", "trainer.max_seconds=1", "diagnosis=quick", *strategy)
     assert ran.code == 0
     summary = ran.json("summary.json")
     assert 1 <= summary["seconds"] < 10
     assert ran.rows[-1]["decoder_updates"] == summary["decoder_updates"] < 100000
-    assert (ran.directory / "checkpoints" / "last.pt").exists()
+    # What is diagnosed is what was saved, and time does not cut a step of several updates.
+    saved = torch.load(ran.directory / "checkpoints" / "last.pt", weights_only=True)
+    assert saved["progress"]["step"] == summary["decoder_updates"]
+    assert saved["progress"]["encoder_updates"] == ran.rows[-1]["encoder_updates"]

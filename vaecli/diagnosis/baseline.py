@@ -42,7 +42,7 @@ def baseline(
         found = _constant(vae, data, split, n, seed)
         name = "one constant per pixel of the training split"
     elif steps:
-        alone = copy.deepcopy(vae)
+        alone = copy.deepcopy(vae).requires_grad_()  # whichever half rested at the last update
         _train(alone, data, steps, seed)
         found = distortion(alone, data, split, torch.zeros(n, vae.latent_dim))
         name = f"a copy of the decoder with z = 0, after {steps} more updates"

@@ -15,12 +15,21 @@ from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vaecli.compose import CONFIGS, Composed, effective, key_of, run_name, split
+from vaecli.compose import (
+    CONFIG_DIRECTORY,
+    CONFIGS,
+    Composed,
+    effective,
+    key_of,
+    run_name,
+    split,
+    values,
+)
 from vaecli.errors import require
 from vaecli.inside import INSIDE
 
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-KNOWN_FLAGS = {"-m", "--multirun", "-cd", "--config-dir"}
+KNOWN_FLAGS = {"-m", "--multirun", *CONFIG_DIRECTORY}
 
 
 class Sweep(NamedTuple):
@@ -70,11 +79,11 @@ def kept_flags(flags: list[str]) -> list[str]:
 
 def _possible(flags: list[str], overrides: list[str]) -> bool:
     """Whether Hydra could be told to use another launcher; most commands cannot, and are spared."""
-    named = {flag for flag in flags if flag.startswith("-")}
+    named = {flag.partition("=")[0] for flag in flags if flag.startswith("-")}
     if not named <= KNOWN_FLAGS:
         return False
     keys = [key_of(override) for override in overrides]
-    return bool(named & {"-cd", "--config-dir"}) or any(
+    return not named.isdisjoint(CONFIG_DIRECTORY) or any(
         key.startswith(("hydra/", "hydra.launcher", "hydra.sweeper", "hydra.searchpath"))
         or key in ("experiment", INSIDE)
         for key in keys
@@ -82,10 +91,8 @@ def _possible(flags: list[str], overrides: list[str]) -> bool:
 
 
 def _config_directory(flags: list[str]) -> Path | None:
-    for flag, value in zip(flags, flags[1:], strict=False):
-        if flag in ("-cd", "--config-dir"):
-            return Path(value).absolute()
-    return None
+    named = values(flags, *CONFIG_DIRECTORY)
+    return Path(named[-1]).absolute() if named else None
 
 
 def _foreseen(

@@ -38,8 +38,8 @@ class Loop(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether there is anything left to train."""
-        return self.step < self.steps and not self.out_of_time
+        """Whether there is an update left."""
+        return self.step < self.steps
 
     @property
     def out_of_time(self) -> bool:
@@ -72,12 +72,14 @@ class Loop(ABC):
         every = max(1, round(self.trainer.evaluate_every * self.per_epoch))
         save_every = max(1, round(self.trainer.checkpoint_every * self.per_epoch))
         self.pause(evaluate=not self.begun, epoch_over=False)
-        while self.running:
+        over = self.out_of_time
+        while self.running and not over:
             decoder_moved = self.update()
             if self.unread == READ_EVERY:
                 self.read_window()
-            if decoder_moved:
-                at_end = not self.running
+            if decoder_moved:  # else the run is in the midst of a step, and time may not end it
+                over = self.out_of_time
+                at_end = over or not self.running
                 epoch_over = self.minds_epochs and self.step % self.per_epoch == 0
                 due = at_end or self.step % every == 0
                 if due or epoch_over:

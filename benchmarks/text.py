@@ -18,7 +18,7 @@ from pathlib import Path
 from results import environment_lines, write
 
 COMMON = (
-    "data=text", "data.min_count=10", "model=lstm", "trainer.batch_size=64",
+    "data=text", "device=cpu", "data.min_count=10", "model=lstm", "trainer.batch_size=64",
     "trainer.lr_schedule=linear", "trainer.clip=5.0", "diagnosis=quick",
 )  # fmt: skip
 RUNS = {
@@ -38,8 +38,6 @@ RUNS = {
         "trainer.epochs=2.5", "trainer.evaluate_every=0.5",
     ),
 }  # fmt: skip
-# Logits of 20 MB are made and freed at every update; glibc's malloc would map them anew each time.
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(10**9), "MALLOC_TRIM_THRESHOLD_": str(4 * 10**9)}
 
 
 def main() -> None:
@@ -58,13 +56,16 @@ def directory(name: str, output: Path) -> Path:
 
 
 def train(name: str, arguments: argparse.Namespace) -> None:
-    path = directory(name, arguments.output)
+    path, typed = directory(name, arguments.output), [*COMMON, f"data.path={arguments.text}"]
+    typed += RUNS[name]
     if (path / "diagnosis.json").exists():
+        made = json.loads((path / "summary.json").read_text())["overrides"]
+        if made != typed:
+            raise SystemExit(f"{path} is a run of other settings: {made}; remove it")
         return
     subprocess.run(
-        [sys.executable, "-m", "vaecli.train", *COMMON, f"data.path={arguments.text}",
-         *RUNS[name], f"hydra.run.dir={path}"],
-        env={**os.environ, **MALLOC, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True,
+        [sys.executable, "-m", "vaecli.train", *typed, f"hydra.run.dir={path}"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True,
     )  # fmt: skip
     print(path.name, flush=True)
 
@@ -80,8 +81,8 @@ def report(output: Path) -> str:
         *environment_lines("cpu"),
         "",
         "| strategy | rate | MI | rise | active dims | active units | -ELBO | perplexity | encoder "
-        "updates | decoder updates | training minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "updates | decoder updates | training minutes | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in RUNS:
         path = directory(name, output)
@@ -95,11 +96,16 @@ def report(output: Path) -> str:
             f"{found['rate']:.2f}", *(spread(part) for part in (info, rise)),
             f"{found['active_dimensions']}", f"{found['active_units']}", f"{-found['elbo']:.2f}",
             spread(perplexity), f"{run['encoder_updates']:,}", f"{run['decoder_updates']:,}",
-            f"{run['seconds'] / 60:.1f}",
+            f"{run['seconds'] / 60:.1f}", commit(path),
         ]  # fmt: skip
         lines.append(f"| {name} | {' | '.join(cells)} |")
     settings = [f"* {name}: `{' '.join(more)}`" for name, more in RUNS.items()]
     return "\n".join([*lines, "", *settings])
+
+
+def commit(path: Path) -> str:
+    """Of the run: it may be older than the table."""
+    return str(json.loads((path / "environment.json").read_text())["git"]["commit"])[:7]
 
 
 def spread(estimate: dict) -> str:

@@ -90,11 +90,11 @@ def main() -> None:
 
 def trained(overrides: list[str], options: argparse.Namespace) -> list[Seen]:
     """The looks at one training, the first before it."""
-    device = choose_device("auto")
+    device = choose_device("cpu")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = read(compose("config", [
             "data=sequences", "model=lstm", "model.latent_dim=1", "trainer.batch_size=32",
-            f"trainer.epochs={options.epochs}",
+            f"device={device}", f"trainer.epochs={options.epochs}",
             f"trainer.evaluate_every={options.epochs / (options.looks - 1)}",
             *options.overrides, *overrides,
         ]))  # fmt: skip

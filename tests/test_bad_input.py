@@ -68,6 +68,15 @@ def no_checkpoint(folder):
     return (f"resume={folder}/real",)
 
 
+def own_config(content):
+    def made(folder):
+        (folder / "own" / "data").mkdir(parents=True)
+        (folder / "own" / "data" / "mine.yaml").write_bytes(content)
+        return (f"--config-dir={folder}/own", "data=mine")
+
+    return made
+
+
 def run_in_the_way(folder):
     (folder / "run").mkdir()
     (folder / "run" / "summary.json").write_text('{"run_state": "done"}')
@@ -163,6 +172,14 @@ CASES = {
     "ambiguous sweep without -m": ("model=mlp,cnn", ["model", "mlp,cnn"]),
     "unresolvable interpolation": ("trainer.lr=${nowhere}", ["nowhere"]),
     "not an override": ("nonsense", ["nonsense"]),
+    "an unknown flag": ("--nosuch", ["flags=--nosuch"]),
+    "flags that do not go together": ("-m seed=0,1 --cfg=job", ["flags=-m --cfg=job", "Only one"]),
+    "a yaml of one's own that is none": (own_config(b"x: ["), ["mine.yaml, line"]),
+    "a yaml of one's own in no UTF-8": (own_config(b"\xff\xfe"), ["--config-dir", "UTF-8"]),
+    "a search that is no sweep": ("sweep.bisect=0.05", ["sweep.bisect=0.05", "-m"]),
+    "a test part that leaves nothing": (
+        "data.test_fraction=0.9999", ["data.test_fraction=0.9999", "of 1797 examples"]
+    ),
 }  # fmt: skip
 
 

@@ -6,12 +6,16 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import hydra
+import yaml
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -79,13 +83,57 @@ def run_hydra(flags: list[str], overrides: list[str], task: Callable[[DictConfig
     os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors arrive as exceptions
     sys.argv = [sys.argv[0], *flags, *overrides]  # argparse wants all overrides in one row
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(task)()
+        with refusing(flags):
+            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(task)()
     finally:
         sys.argv = before[1]
         if before[0] is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before[0]
+
+
+@contextmanager
+def refusing(flags: list[str]) -> Iterator[None]:
+    """Refuse what Hydra cannot read or do and says so by other errors than its own.
+
+    Raises UsageError for flags that do not go together or do not exist, and for a yaml of the
+    user's that is none.
+    """
+    parser = get_args_parser()
+
+    def refuse(words: str) -> NoReturn:
+        raise UsageError("flags", " ".join(flags), words, "`vae-train --hydra-help` lists them")
+
+    parser.error = refuse  # it would print the usage of all
+    parser.parse_args(flags)
+    try:
+        yield
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "a yaml" if mark is None else f"{mark.name}, line {mark.line + 1},"
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageError(*_own(flags), f"{where} is no yaml: {reason}", "mend it") from error
+    except UnicodeDecodeError as error:
+        if not _of_hydra(error):
+            raise
+        raise UsageError(*_own(flags), "holds a yaml that is not UTF-8", "mend it") from error
+    except ValueError as error:
+        if not _of_hydra(error):
+            raise
+        refuse(str(error).strip().rstrip(".").splitlines()[-1])
+
+
+def _own(flags: list[str]) -> tuple[str, str]:
+    return "--config-dir", " ".join(values(flags, *CONFIG_DIRECTORY)) or str(CONFIGS)
+
+
+def _of_hydra(error: Exception) -> bool:
+    """Whether Hydra or OmegaConf raised it: reading and composing, and not what they call."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [frame.f_globals.get("__name__", "") for frame in frames]
+    own = [name for name in modules if name.split(".")[0] not in ("codecs", "encodings", "yaml")]
+    return own[-1].split(".")[0] in ("hydra", "omegaconf")
 
 
 def basic() -> bool:
@@ -147,7 +195,7 @@ def effective(overrides: ListConfig) -> list[str]:
 
 def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
     """Of a sweep's run: its number and what is swept of its `overrides`; `typed` says what is."""
-    fixed = {key_of(o) for o in typed if not _sweeps(o)}
+    fixed = {key_of(o) for o in typed if not sweeps(o)}
     swept = [o for o in overrides if key_of(o) not in fixed]
     name = f"{number}_{','.join(swept)}".rstrip("_").replace("/", "-")
     if len(name) <= LONGEST_NAME:
@@ -156,7 +204,8 @@ def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
     return f"{name[: LONGEST_NAME - end - 3]}...{name[-end:]}"
 
 
-def _sweeps(override: str) -> bool:
+def sweeps(override: str) -> bool:
+    """Whether an override gives a key several values."""
     return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
@@ -234,6 +283,8 @@ def told(error: Exception) -> str:
     if error.__cause__ is not None and len(text.strip().splitlines()) == 1:
         text += f"\n{error.__cause__}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Config search path")]
+    lines = lines[:1] + [line for line in lines[1:] if "provider=" not in line]
     key = re.match(r"Could not override '([^.']+)\.([^']+)'", lines[0])
     if key:
         group, name = key.groups()
@@ -245,7 +296,5 @@ def told(error: Exception) -> str:
         lines[1:] = ["`vae-train --help` lists the groups and keys"]
     choices = [i for i, line in enumerate(lines) if line.startswith("Available options")]
     if choices:
-        options = (line for line in lines[choices[0] + 1 :] if "provider=" not in line)
-        options = [line for line in options if not line.startswith("Config search path")]
-        lines[1:] = ["choose one of: " + ", ".join(options)]
+        lines[1:] = ["choose one of: " + ", ".join(lines[choices[0] + 1 :])]
     return "\n  ".join(lines[:3])

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from vaecli.compose import CONFIG_DIRECTORY, CONFIGS, run_hydra, split, values
+from vaecli.compose import CONFIG_DIRECTORY, CONFIGS, run_hydra, split, sweeps, values
 
 HELP = {"--help", "-h"}
 
@@ -21,15 +21,17 @@ def asks_help(arguments: list[str]) -> bool:
 def show_help(arguments: list[str], header: str, footer: str) -> None:
     """Print header, the options of each group, footer and the config that `arguments` compose.
 
+    What they sweep has no one value, and is left as it would be without.
+
     Hydra would do so too, but copies all that it knows for every group, twice: half of the wait.
     Raises one of REFUSALS for what does not compose.
     """
     flags, overrides = split(arguments)
     own = values(flags, *CONFIG_DIRECTORY)
     kept = [f"--config-dir={directory}" for directory in own]
-    kept += [flag for flag in flags if flag == "--resolve"]  # whatever else is asked for, is not
+    kept += [flag for flag in flags if flag == "--resolve"]  # whatever else was asked is not
     with redirect_stdout(StringIO()) as config:
-        run_hydra([*kept, "--cfg=job"], overrides, lambda _: None)
+        run_hydra([*kept, "--cfg=job"], [o for o in overrides if not sweeps(o)], lambda _: None)
     groups = "\n".join(f"{group}: {', '.join(options)}" for group, options in _groups(own))
     print(
         f"{header}\nOptions of each group (group=option)\n\n{groups}\n\n{footer}\n"

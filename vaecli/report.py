@@ -63,7 +63,7 @@ def report(
     overrides: list[str],
 ) -> dict[str, Any]:
     """Diagnose `vae` at the end of its run: everything that a finished run leaves behind."""
-    diagnosis, encoded, pictures = _diagnosed(vae, data, config, overrides)
+    diagnosis, encoded, pictures = _diagnosed(vae, data, config, directory, overrides)
     figures = {key: diagnosis[key] for key in SUMMARISED} | _headlines(diagnosis)
     directory.update_summary(**figures)
     if pictures is not None:
@@ -71,7 +71,7 @@ def report(
         _show(board, step, data, encoded, pictures, written)
     board.final({**diagnosis, **figures})
     directory.write_json("diagnosis.json", diagnosis)
-    _page(directory, diagnosis, pictures, _title(overrides))
+    _page(directory, diagnosis, pictures, _title(overrides), state="done")
     return diagnosis
 
 
@@ -89,7 +89,7 @@ def report_again(
     weights: the name of the checkpoint they came from, for the record.
     Returns the diagnosis and its page, report-N.html.
     """
-    diagnosis, _, pictures = _diagnosed(vae, data, config, overrides)
+    diagnosis, _, pictures = _diagnosed(vae, data, config, directory, overrides)
     diagnosis["weights"] = weights
     number = directory.write_next("diagnosis-{}.json", diagnosis)
     title = f"{_title(overrides)} (diagnosis {number})"
@@ -148,7 +148,7 @@ def report_foreign(
 
 
 def _diagnosed(
-    vae: VAE, data: Data, config: Config, overrides: list[str]
+    vae: VAE, data: Data, config: Config, directory: RunDirectory, overrides: list[str]
 ) -> tuple[dict[str, Any], Encoded, Pictures | None]:
     settings, beta = config.diagnosis, config.schedule.beta
     diagnosis, encoded = diagnose(vae, data, settings, seed=config.seed, beta=beta)
@@ -162,6 +162,9 @@ def _diagnosed(
     rows = compare(vae, data, split=encoded.split, beta=beta, diagnosis=diagnosis)
     if rows is not None:
         diagnosis["theory"] = {"linear_vae": rows}
+    young = verdict.unfinished(diagnosis, directory.rows())
+    if young is not None:
+        diagnosis["notes"].append(young)
     diagnosis["verdict"] = verdict.verdict(diagnosis, beta=beta)
     diagnosis["next_commands"] = verdict.next_commands(
         diagnosis, overrides, beta=beta, in_use=_not_to_propose(config)
@@ -178,8 +181,12 @@ def _page(
     title: str,
     *,
     suffix: str = "",
+    state: str | None = None,
 ) -> Path:
-    history = directory.rows()
+    """Write plots and page. state: of a run that the page itself completes."""
+    history, summary = directory.rows(), directory.read_json(SUMMARY)
+    if state is not None:
+        summary["run_state"] = state
     plots: list[Path] = []
     if pictures is not None:
         plots = write_plots(directory.path / f"plots{suffix}", history, diagnosis, pictures)
@@ -189,7 +196,7 @@ def _page(
         title=title,
         config_yaml=(directory.path / "config.resolved.yaml").read_text(encoding="utf-8"),
         environment=directory.read_json("environment.json"),
-        summary=directory.read_json(SUMMARY),
+        summary=summary,
         history=history,
         diagnosis=diagnosis,
         plots=plots,

@@ -9,7 +9,7 @@ from vaecli.data.base import Data, Kind, Split
 from vaecli.diagnosis import conclude
 from vaecli.diagnosis.information import information
 from vaecli.diagnosis.rate import Encoded, examples, figures
-from vaecli.diagnosis.verdict import next_commands, status, verdict
+from vaecli.diagnosis.verdict import next_commands, status, unfinished, verdict
 from vaecli.models.posterior import StandardNormal
 from vaecli.objectives.strategies.committed_rate import CommittedPosterior
 
@@ -129,6 +129,31 @@ def test_next_commands_never_repeat_the_run_and_are_quoted_for_the_shell():
     ) == ["vae-train decoder=large schedule.beta=200"]
     found = commands(diagnosis(9.0, 20.0), ["data.path=a b", "strategy=[free_bits,encoder_steps]"])
     assert found[0].startswith("vae-train 'data.path=a b' 'strategy=[free_bits,encoder_steps]' ")
+
+
+def test_the_verdict_of_a_small_code_that_is_read_does_not_blame_the_decoder():
+    small = diagnosis(0.44, 0.67, active=3) | {
+        "information": {"own_included": {"value": 0.25, "standard_error": 0.1}}
+    }
+    assert "z holds little, and the decoder reads it" in " ".join(verdict(small))
+    assert "hardly uses z" in " ".join(verdict(diagnosis(9.0, 0.67)))
+
+
+def evaluations(*losses):
+    return [{"step": 100 * n, "loss": loss} for n, loss in enumerate(losses)]
+
+
+def test_a_run_that_ended_while_it_got_better_is_called_young_where_it_looks_ill():
+    collapsed, healthy = diagnosis(0.0, 0.0, active=0), diagnosis(9.0, 20.0)
+    young = evaluations(150, 140, 130, 120, 110)
+    assert "10.00 came after update 300 of 400" in unfinished(collapsed, young)
+    assert unfinished(healthy, young) is None
+    behind = healthy | {"baseline": {"gain": {"value": -20.0}}}
+    assert unfinished(behind, young) is not None
+    assert unfinished(collapsed, evaluations(150, 110, 104, 103, 102)) is None
+    assert unfinished(collapsed, evaluations(18.05, 18.0)) is None  # flat: at its constants
+    assert unfinished(collapsed, evaluations(150, 120)) is not None
+    assert unfinished(collapsed, evaluations(150)) is None
 
 
 def test_the_verdict_of_a_collapsed_run_does_not_claim_that_z_is_used():

@@ -75,7 +75,7 @@ def lost(data: Data) -> str:
     if share := cut(x):
         told.append(f"{share:.1%} cut to {x.shape[-1]} tokens")
     if data.dropped:
-        told.append(f"{data.dropped:,} longer ones dropped")
+        told.append(f"{data.dropped:,} longer ones of the whole file dropped")
     if share := unknown(x):
         told.append(f"{share:.1%} of tokens unknown")
     return "; " + ", ".join(told) if told else ""

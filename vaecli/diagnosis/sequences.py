@@ -66,7 +66,7 @@ def perplexity(nats: Tensor, length: Tensor, split: str) -> Estimate:
     n = len(tokens)
     per_token = nats.sum() / tokens.sum()
     value, error = per_token.exp(), None
-    if n > 1:
+    if n > 1 and value.isfinite():
         residual = nats - per_token * tokens
         error = (value * residual.std() / math.sqrt(n) / tokens.mean()).item()
     return Estimate(value.item(), error, "exp(nats per token)", split, n)

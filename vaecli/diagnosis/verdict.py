@@ -18,6 +18,9 @@ LAG = 0.5  # nats of ELBO that gradient steps on a posterior gain next to a coll
 DEAD_INDEED, DEAD_SHARE = 0.1, 0.01
 FEW_EXAMPLES = 10
 WORTH = 1.0  # nats that a code must gain over the best model without one to be a good one
+# A run is young if its last quarter brought so many nats of the validation loss, and this share of
+# all by which it fell.
+LATE, LATE_SHARE = 0.1, 0.05
 
 
 class Finding(NamedTuple):
@@ -74,10 +77,12 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
     rise = _value(diagnosis, "latent_use", "shuffled")
     if rise is not None:
         holds = _held(diagnosis)
-        used = holds > LITTLE_RATE and rise >= 0.5 * holds * min(1.0, beta or 1.0)
-        use = "uses z" if used else "hardly uses z"
+        reads = rise >= 0.5 * max(holds, LITTLE_RATE) * min(1.0, beta or 1.0)
+        use = "The decoder uses z" if reads else "The decoder hardly uses z"
+        if reads and holds <= LITTLE_RATE:
+            use = "z holds little, and the decoder reads it"
         lines.append(
-            f"The decoder {use}: with another example's code the distortion changes by "
+            f"{use}: with another example's code the distortion changes by "
             f"{rise:+z.2f} nats (rate: {diagnosis['rate']:z.2f} nats)."
         )
     gain = _value(diagnosis, "baseline", "gain")
@@ -88,6 +93,27 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
             f"was found without one ({-alone['value']:z.2f} nats: {alone['estimator']})."
         )
     return lines
+
+
+def unfinished(diagnosis: dict, history: list[dict]) -> str | None:
+    """A note if what looks like a fault may be the mark of a run that ended while it got better.
+
+    history: the rows of metrics.jsonl, whose loss is that of the target beta throughout.
+    """
+    loses = (_value(diagnosis, "baseline", "gain") or 0.0) < 0
+    if len(history) < 2 or (diagnosis["status"] == "HEALTHY" and not loses):
+        return None
+    end = history[-1]
+    before = [row for row in history[:-1] if row["step"] <= 0.75 * end["step"]][-1]
+    fell, late = history[0]["loss"] - end["loss"], before["loss"] - end["loss"]
+    if late <= max(LATE, LATE_SHARE * fell):
+        return None
+    return (
+        f"training ended while it still got better: of the {fell:z.2f} nats by which the "
+        f"validation loss fell, {late:z.2f} came after update {before['step']:,} of "
+        f"{end['step']:,}. A code often comes late, so this may be a young model and no collapsed "
+        "one; a decoder that was trained on without a code, for comparison, is ahead of it."
+    )
 
 
 def next_commands(

@@ -26,9 +26,10 @@ KERNEL = 3
 class DilatedCNN(SequenceFamily):
     """Gated causal convolutions, z in each: a position sees the `receptive_field` tokens before it.
 
-    Decoder: width P channels; receptive_field R tokens. Kernels of 3, dilated by 1, 2, 4 and so on,
-    as many as reach back R tokens; what the last one would see beyond that is masked. R = 1 is a
-    decoder of word pairs.
+    Decoder: width P channels; receptive_field R tokens. Kernels of 3, dilated by 1, 2, 4 and so on
+    until R tokens are reached; the last ones are narrower, or dilated less, so that none beyond is
+    seen, and some fields take a layer more than a larger one does. R = 1 is a decoder of word
+    pairs.
     """
 
     capacities: ClassVar[dict[str, Capacity]] = {

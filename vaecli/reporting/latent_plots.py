@@ -117,11 +117,12 @@ def tsne(points: Tensor, labels: Tensor | None, *, mu_variance: float | None = N
     shows clusters in means that vary by a thousandth of the posterior's noise just as well.
     """
     drawn, axes = figure(5.6, width=6.6)
+    classes = "Healthy: examples of one class lie together. Collapsed: one cloud, classes mixed. "
     titled(
         axes,
         "Map of the codes (t-SNE of mu)",
-        "Healthy: examples of one class lie together. Collapsed: one cloud, classes mixed. But "
-        "t-SNE shows shape, not size: a dead code may still show clusters"
+        ("" if labels is None else f"{classes}But ")
+        + "t-SNE shows shape, not size: a dead code may still show clusters"
         + ("." if mu_variance is None else f"; Var[mu] is {mu_variance:.2g} (prior: 1)."),
         characters=86,
     )

@@ -189,7 +189,7 @@ def rate_distortion(history: list[dict]) -> Figure:
                       f"distortion {distortion[0]:.4g}")  # fmt: skip
     axes.scatter(rate[-1:], distortion[-1:], s=190, marker="*", color=MARK, edgecolors="white",
                  zorder=5, label=f"end: rate {rate[-1]:.3g}, distortion {distortion[-1]:.4g}, "
-                 f"ELBO {-(rate[-1] + distortion[-1]):.4g}")  # fmt: skip
+                 f"ELBO {-(rate[-1] + distortion[-1]):.4g} (validation)")  # fmt: skip
     drawn.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     labelled(axes, "rate E_x KL(q(z|x) || p(z)), nats per example",
              "distortion -E log p(x|z), nats per example")  # fmt: skip

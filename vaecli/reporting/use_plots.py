@@ -246,7 +246,7 @@ def use_by_position(diagnosis: dict) -> Figure:
     total = float((rise * count).sum() / count.max()) if len(rise) else 0.0
     titled(
         axes,
-        f"Another sequence's code: {total:+z.2f} nats, position by position",
+        f"Another sequence's code: {total:+z.2f} nats at the first {len(rise)} positions",
         "Tall at the left: the code says how the sequence begins, and the decoder goes on from "
         "what it has written. Even: it is read throughout. Near 0: it is not read.",
     )

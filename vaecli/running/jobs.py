@@ -21,6 +21,7 @@ from vaecli.compose import (
     Composed,
     effective,
     key_of,
+    refusing,
     run_name,
     split,
     values,
@@ -58,7 +59,8 @@ def foresee(arguments: list[str], *, always: bool = False) -> Sweep | None:
         search_path.prepend("command-line", f"file://{directory}", SearchPathQuery("schema"))
     hydra = Hydra.create_main_hydra2("vae-train", search_path)
     try:
-        return _foreseen(hydra, flags, overrides, always=always)
+        with refusing(flags):
+            return _foreseen(hydra, flags, overrides, always=always)
     except MissingConfigException as error:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         require(

@@ -12,7 +12,7 @@ import torch
 from vaecli.build import check
 from vaecli.config import Config
 from vaecli.data.base import Data
-from vaecli.errors import UsageError
+from vaecli.errors import UsageError, require
 from vaecli.identity import config_hash
 from vaecli.reporting.console import say
 from vaecli.reporting.tensorboard import hush_writers
@@ -47,6 +47,11 @@ def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> in
     hush_writers()
     sweep = jobs[0].sweep
     if sweep is None:
+        bisect = jobs[0].config.sweep.bisect
+        require(
+            bisect is None, "sweep.bisect", bisect, "is a search of many runs, and this is one run",
+            "add -m, or leave it out",
+        )  # fmt: skip
         return _run_single(dataclasses.replace(jobs[0], resume=resumed is not None))
     made = _Sweep(sweep, typed, resume=resumed is not None)
     try:
@@ -100,8 +105,8 @@ class _Sweep:
 
         Raises UsageError, before anything is written, if one of the jobs is wrong.
         """
-        say(f"{len(jobs)} runs, in {self.directory}")
         entries, where = self._prepared(jobs)
+        say(f"{len(jobs)} runs, in {self.directory}")
         if not self._begun:
             self._open.enter_context(working_on(self.directory, self.typed, resume=self.resume))
             self._begun = True

@@ -68,7 +68,7 @@ class CommittedRate(Strategy):
                 self.delta_per_dim,
                 f"is more than a sequence of {self.latent_steps} codes commits: at "
                 f"{most:.3g} its codes are all but equal",
-                f"choose at most {most:.2g}, or fewer codes",
+                f"choose at most {math.floor(100 * most) / 100:g}, or fewer codes",
             )
 
     def validate_model(self, model: Family, name: str) -> None:

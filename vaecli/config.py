@@ -99,7 +99,8 @@ class Config:
         node = {} if self.likelihood == "auto" else self.plain["likelihood"]
         likelihood = _typed("likelihood", cls, node)
         likelihood.validate()
-        fitting = [k for k, v in AUTO_LIKELIHOOD.items() if v == name]
+        other = [] if self.model.of_sequences else AUTO_LIKELIHOOD.items()
+        fitting = [kind for kind, its in other if its == name]
         require(
             data.kind in likelihood.kinds,
             "likelihood",

@@ -87,7 +87,7 @@ def test_what_is_lost_of_a_text_is_told(tmp_path):
     assert unknown(data.train.x) == 0
     assert lost(data) == f"; {share:.1%} cut to 4 tokens"
     dropped = text(path, max_length=4, longer=Longer.drop).load()
-    assert lost(dropped) == "; 20 longer ones dropped"
+    assert lost(dropped) == "; 20 longer ones of the whole file dropped"
     rare = text(path, max_length=4, min_count=30).load()
     x = rare.train.x
     assert unknown(x) == pytest.approx((x == UNKNOWN).sum().item() / rare.train.length.sum().item())

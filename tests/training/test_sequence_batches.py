@@ -1,4 +1,4 @@
-"""Batches of sequences: little padding, every sequence once, and an exact position."""
+"""Batches of sequences: little padding, no sequence twice, and an exact position."""
 
 import pytest
 import torch

@@ -30,7 +30,7 @@ class SequenceSet(SplitSet):
         """Raise UsageError for keys outside their range."""
         super().validate()
         require_fraction("data.test_fraction", self.test_fraction)
-        require_least("data.max_length", self.max_length, 2, example=40)
+        require_least("data.max_length", self.max_length, 2, example=type(self).max_length)
         require(
             self.max_length <= LONGEST, "data.max_length", self.max_length,
             f"must be at most {LONGEST:,}", "try data.max_length=100",

@@ -11,7 +11,7 @@ from typing import NoReturn
 from vaecli.data.base import Data
 from vaecli.data.place import place
 from vaecli.data.sequence_set import SequenceSet
-from vaecli.data.splits import plan_splits
+from vaecli.data.splits import FEWEST_EXAMPLES, plan_splits
 from vaecli.data.vocabulary import END, SPECIAL, Level, Vocabulary, pieces
 from vaecli.errors import UsageError, require
 
@@ -61,13 +61,19 @@ class Text(SequenceSet):
     def check_files(self) -> None:
         """Raise UsageError if there is no such file."""
         if not self.location.is_file():
-            self.fault("is not a file", "set data.path to a text file, one example a line")
+            here = "" if self.location.is_absolute() else f" in {Path.cwd()}"
+            self.fault(f"is not a file{here}", "set data.path to a text file, one example a line")
 
     def load(self) -> Data:
         """Read and divide the lines. Raises UsageError for a file that is empty or no text."""
         self.check_files()
         lines = self._lines()
         found = len(lines)
+        if found < FEWEST_EXAMPLES:
+            self.fault(
+                f"has {found} lines, each an example, and at least {FEWEST_EXAMPLES} are needed",
+                "write one example a line, or take a larger text",
+            )
         if self.longer is Longer.drop:
             short = [line for line in lines if len(pieces(line, self.level)) < self.max_length]
             if not short:

@@ -35,7 +35,7 @@ def expand(arguments: list[str]) -> tuple[list[str], Resumed | None]:
     named = [a for a in arguments if a.startswith("resume=") and a != "resume=null"]
     if not named:
         return arguments, None
-    directory = Path(named[-1].partition("=")[2])
+    directory = Path(re.sub(r"^(['\"])(.*)\1$", r"\2", named[-1].partition("=")[2]))
     require_own_files(directory)
     sweep = (directory / SWEEP).is_file()
     saved = _saved_overrides(directory, SWEEP if sweep else RUN)

@@ -51,7 +51,7 @@ class Aggressive(Strategy):
             )
 
     def init_state(self) -> State:
-        """Aggressive, at the start of the first outer step. Lives on the host, but for the sum."""
+        """Aggressive, at the start of the first outer step. Lives on the host, but for the sums."""
         return {
             "aggressive.on": torch.tensor(True),
             "aggressive.made": torch.tensor(0),  # encoder-only updates in this outer step

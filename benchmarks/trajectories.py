@@ -31,6 +31,7 @@ from vaecli.training.signals import StopRequests
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = 300  # validation sequences
+LEAST_RATE = 0.005  # nats; below it the error of an estimate is itself no more than rounding
 AGGRESSIVE = [
     "strategy=aggressive", "strategy.aggressive_window=15", "strategy.aggressive_patience=1",
 ]  # fmt: skip
@@ -66,14 +67,16 @@ def main() -> None:
     draw(seen, ROOT / "docs" / "trajectories.png")
     rows = [
         f"| {name} | {one.step:,} | {one.rate:.3f} | {one.information:.3f} ± {one.error:.3f} | "
-        f"{one.on_grid:.3f} | {(one.true - one.encoder).abs().mean():.3f} |"
+        f"{one.on_grid:.3f} | {one.true.std():.3f} | {one.encoder.std():.3f} | "
+        f"{torch.corrcoef(torch.stack([one.true, one.encoder]))[0, 1]:.2f} |"
         for name, looks in seen.items()
         for one in looks
     ]
-    agree = all(
-        abs(one.information - one.on_grid) <= 4 * one.error + 0.01
+    worst = max(
+        abs(one.information - one.on_grid) / one.error
         for looks in seen.values()
         for one in looks
+        if one.rate > LEAST_RATE
     )
     write("trajectories", "\n".join([
         "# Encoder means against true posterior means\n",
@@ -81,10 +84,11 @@ def main() -> None:
         f"model=lstm, one latent, {SHOWN} validation sequences. Mutual information as estimated "
         "(q(z) over these sequences, ± standard error) and on a grid; nats.\n",
         *environment_lines("cpu"), "",
-        "| training | decoder updates | rate | mutual information | on a grid | "
-        "mean distance of the two means |",
-        "|---|---|---|---|---|---|", *rows, "",
-        f"Estimate and grid agree within four standard errors: {'yes' if agree else '**no**'}.",
+        "| training | decoder updates | rate | mutual information | on a grid | spread of the "
+        "true means | of the encoder's | their correlation |",
+        "|---|---|---|---|---|---|---|---|", *rows, "",
+        f"Where the rate is above {LEAST_RATE} nats, estimate and grid are at most {worst:.1f} "
+        "standard errors apart.",
     ]), "cpu")  # fmt: skip
 
 

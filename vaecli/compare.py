@@ -9,12 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.errors import UsageError, require
+from vaecli.errors import WRONG_USE, UsageError, require
 
 if TYPE_CHECKING:
     from vaecli.reporting.comparison.settings import Comparison
 
-WRONG_USE = 2
 DESCRIPTION = """\
 Compare finished runs. Each DIR is a run, a sweep, or any directory that holds runs at any depth.
 Prints a table and writes comparison.html, comparison.csv and comparison.md into DIR; of several

@@ -22,13 +22,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaecli.errors import UsageError
+from vaecli.errors import FAILED, INTERRUPTED, WRONG_USE, UsageError
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs" if (HERE / "configs").is_dir() else HERE.parent / "configs"
 
 LONGEST_NAME = 120  # of a sweep's run directory
-FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes
 REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
 
 # Both can name code to run, so a resumed run's files are not asked for them.

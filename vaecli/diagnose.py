@@ -9,13 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.errors import UsageError, require
+from vaecli.errors import FAILED, WRONG_USE, UsageError, require
 from vaecli.options import import_extension
 
 if TYPE_CHECKING:
     from vaecli.config import Config
 
-FAILED, WRONG_USE = 1, 2
 DESCRIPTION = """\
 Diagnose posterior collapse of a finished run again, or of a model of your own. Of a run it writes
 diagnosis-2.json, report-2.html and plots-2/ (then 3, 4, ...) beside the first diagnosis, which

@@ -1,5 +1,8 @@
 """How vaecli says no: wrong use ends with exit code 2 and at most three lines."""
 
+# Exit codes. A command that a signal ended has 128 + its number; INTERRUPTED is SIGINT's.
+DONE, FAILED, WRONG_USE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+
 
 class UsageError(Exception):
     """The request cannot be carried out as it was made.

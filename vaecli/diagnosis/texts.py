@@ -28,10 +28,9 @@ def texts(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int) -> dict:
     """
     n = min(SHOWN, len(encoded.mu))
     originals = said(data, encoded.split, torch.arange(min(SEEN, len(encoded.mu))))
+    again = _written(vae, data, encoded.mu[:n], None)
     found = {
-        "reconstructions": list(
-            zip(originals, _written(vae, data, encoded.mu[:n], None), strict=False)
-        ),
+        "reconstructions": list(zip(originals[:n], again, strict=True)),
         "samples": _samples(vae, data, seed),
     }
     if len(encoded.mu) > 1:

@@ -12,7 +12,7 @@ def texts(written: dict) -> str:
     parts = []
     pairs = written.get("reconstructions") or []
     if pairs:
-        rows = [_row(original, written) for original, written in pairs]
+        rows = [_row(original, again) for original, again in pairs]
         parts.append(
             "<h3>Reconstructions</h3><p>The most probable words at the mean code of each sentence, "
             "one after the other. The same answer for all is the mark of collapse.</p>"
@@ -31,7 +31,8 @@ def texts(written: dict) -> str:
         )
     if written.get("neighbours"):
         rows = [_row(one["text"], *one["nearest"]) for one in written["neighbours"]]
-        heads = ("Sentence", "Nearest code", "Second", "Third")[: len(rows[0].split("<td>")) - 1]
+        nearest = len(written["neighbours"][0]["nearest"])
+        heads = ("Sentence", "Nearest code", "Second", "Third")[: 1 + nearest]
         parts.append(
             "<h3>Neighbours</h3><p>Sentences with the nearest codes. What they share is what the "
             "code holds.</p>" + plain_table(heads, rows)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from vaecli.compose import INTERRUPTED, REFUSALS, Composed, compose, key_of
+from vaecli.compose import REFUSALS, Composed, compose, key_of
 from vaecli.config import Config, read
-from vaecli.errors import require
+from vaecli.errors import FAILED, INTERRUPTED, require
 from vaecli.inside import overrides_of
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
@@ -24,8 +24,7 @@ from vaecli.running.sweep import compare_launched
 from vaecli.running.worker import Worker, record_end, run_sweep
 from vaecli.untrusted import glance
 
-FAILED = 1  # exit codes; a signal's number is added to the last
-SIGNALLED = 128
+SIGNALLED = 128  # exit code to which a signal's number is added
 NEVER_BEGAN = "its job left nothing here; the launcher's log says why"
 HIDDEN = "CUDA_VISIBLE_DEVICES is set but empty"  # as a run's log has it
 OURS = "VAECLI_"  # environment variables that jobs need: where the data is

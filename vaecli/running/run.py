@@ -15,7 +15,7 @@ from vaecli.build import build, predict
 from vaecli.config import Config
 from vaecli.data.base import Data
 from vaecli.data.sequence_set import lost
-from vaecli.errors import UsageError, require
+from vaecli.errors import DIVERGED, DONE, FAILED, UsageError, require
 from vaecli.identity import flat
 from vaecli.load import restore
 from vaecli.report import report, report_so_far
@@ -29,8 +29,6 @@ from vaecli.training.fit import STRANGE, VALIDATION_SAMPLES, Fit
 from vaecli.training.meter import Diverged
 from vaecli.training.precision import choose_precision, has_bf16, hidden_gpus
 from vaecli.training.signals import Interrupted, StopRequests
-
-DONE, FAILED, DIVERGED = 0, 1, 3  # exit codes of a run
 
 
 def run(job: Job, config: Config, data: Data, stop: StopRequests) -> int:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from vaecli.errors import UsageError
+from vaecli.errors import DONE, FAILED, UsageError
 from vaecli.reporting.console import StackBar, say, start_lines
 from vaecli.rundir import RunDirectory
 from vaecli.running.opening import in_use
 from vaecli.running.plan import Entry, in_lockstep
-from vaecli.running.run import DONE, FAILED, Run, run
+from vaecli.running.run import Run, run
 from vaecli.training.fit import Fit
 from vaecli.training.signals import Interrupted, StopRequests
 from vaecli.training.stacked import Stack

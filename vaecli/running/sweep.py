@@ -12,7 +12,7 @@ import torch
 from vaecli.build import check
 from vaecli.config import Config
 from vaecli.data.base import Data
-from vaecli.errors import UsageError, require
+from vaecli.errors import DONE, FAILED, UsageError, require
 from vaecli.identity import config_hash
 from vaecli.reporting.console import say
 from vaecli.reporting.tensorboard import hush_writers
@@ -30,7 +30,7 @@ from vaecli.running.critical import search, searches, sentence
 from vaecli.running.opening import Job, claim_pending
 from vaecli.running.plan import Entry, Group, plan
 from vaecli.running.resume import Resumed
-from vaecli.running.run import DONE, FAILED, run
+from vaecli.running.run import run
 from vaecli.running.stack import run_alone, run_stack
 from vaecli.training.precision import choose_device, prepare_process
 from vaecli.training.signals import StopRequests

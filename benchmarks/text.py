@@ -2,7 +2,8 @@
 
 King James Bible, a verse a line, words; 32 latents. Each run takes at most an hour of a core, half
 an hour of two: those that move their encoder most make fewer decoder updates, and plain training is
-measured after as few, too. Runs that are done are not made again. Writes benchmarks/results/text_<hardware>_<yyyymm>.md.
+measured after as few, too. Runs that are done are not made again. Writes
+benchmarks/results/text_<hardware>_<yyyymm>.md.
 """
 
 from __future__ import annotations

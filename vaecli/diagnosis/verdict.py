@@ -77,10 +77,12 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
     rise = _value(diagnosis, "latent_use", "shuffled")
     if rise is not None:
         holds = _held(diagnosis)
-        reads = rise >= 0.5 * max(holds, LITTLE_RATE) * min(1.0, beta or 1.0)
-        use = "The decoder uses z" if reads else "The decoder hardly uses z"
-        if reads and holds <= LITTLE_RATE:
+        if holds > LITTLE_RATE and rise >= 0.5 * holds * min(1.0, beta or 1.0):
+            use = "The decoder uses z"
+        elif holds <= LITTLE_RATE < rise:
             use = "z holds little, and the decoder reads it"
+        else:
+            use = "The decoder hardly uses z"
         lines.append(
             f"{use}: with another example's code the distortion changes by "
             f"{rise:+z.2f} nats (rate: {diagnosis['rate']:z.2f} nats)."

@@ -153,7 +153,9 @@ def test_a_run_that_ended_while_it_got_better_is_called_young_where_it_looks_ill
     assert unfinished(collapsed, evaluations(150, 110, 104, 103, 102)) is None
     assert unfinished(collapsed, evaluations(18.05, 18.0)) is None  # flat: at its constants
     assert unfinished(collapsed, evaluations(150, 120)) is not None
-    assert unfinished(collapsed, evaluations(150)) is None
+    for lacking in ([], evaluations(150), [{"step": 0}, {"step": 9, "loss": "x"}],
+                    [{"step": 8, "loss": 9.0}, {"step": 9, "loss": 1.0}]):  # fmt: skip
+        assert unfinished(collapsed, lacking) is None
 
 
 def test_the_verdict_of_a_collapsed_run_does_not_claim_that_z_is_used():

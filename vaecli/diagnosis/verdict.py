@@ -103,11 +103,12 @@ def unfinished(diagnosis: dict, history: list[dict]) -> str | None:
     history: the rows of metrics.jsonl, whose loss is that of the target beta throughout.
     """
     loses = (_value(diagnosis, "baseline", "gain") or 0.0) < 0
-    if len(history) < 2 or (diagnosis["status"] == "HEALTHY" and not loses):
+    rows = [row for row in history if isinstance(row.get("loss"), int | float)]  # of anyone's file
+    early = [row for row in rows[:-1] if row["step"] <= 0.75 * rows[-1]["step"]]
+    if not early or (diagnosis["status"] == "HEALTHY" and not loses):
         return None
-    end = history[-1]
-    before = [row for row in history[:-1] if row["step"] <= 0.75 * end["step"]][-1]
-    fell, late = history[0]["loss"] - end["loss"], before["loss"] - end["loss"]
+    before, end = early[-1], rows[-1]
+    fell, late = early[0]["loss"] - end["loss"], before["loss"] - end["loss"]
     if late <= max(LATE, LATE_SHARE * fell):
         return None
     return (

@@ -6,7 +6,7 @@ import pytest
 from made_up import diagnosis, groups, history, linear_vae, old_diagnosis
 from PIL import Image
 
-from vaecli.reporting.page import write_page
+from vaecli.reporting.page import _short, write_page
 from vaecli.reporting.page_meanings import COLUMNS, GROUPS, LEAVES
 from vaecli.reporting.page_readings import readings
 from vaecli.reporting.page_tables import number, with_error
@@ -361,3 +361,10 @@ def test_a_standard_error_has_two_digits_and_sets_those_of_its_figure():
     assert with_error(0.5, None) == "0.5"
     assert with_error(0.0, 0.0) == "0 ± 0"
     assert with_error(float("nan"), 0.3) == "not a number ± 0.3"
+
+
+@pytest.mark.parametrize(
+    ("figure", "shown"), [(-0.0005985, "-0.001"), (0.004878, "0.005"), (-0.0001, "0.000"), (0, "0")]
+)
+def test_a_tile_has_room_for_next_to_nothing(figure, shown):
+    assert _short(figure) == shown

@@ -108,7 +108,7 @@ def _listed(heading: str, kind: str, items: list[str]) -> str:
 
 def _tiles(diagnosis: dict) -> str:
     shown = [
-        (number(diagnosis[key]), FIGURES[key][0], key in ("rate", "distortion", "elbo"))
+        (_short(diagnosis[key]), FIGURES[key][0], key in ("rate", "distortion", "elbo"))
         for key in _TILES
         if key in diagnosis
     ]
@@ -117,13 +117,18 @@ def _tiles(diagnosis: dict) -> str:
         saturated = leaf(diagnosis, "information", "saturated")
         if saturated:
             held, _ = information_bounds(diagnosis)
-        shown.insert(3, (("≥ " if saturated else "") + number(held), "Mutual information", True))
+        shown.insert(3, (("≥ " if saturated else "") + _short(held), "Mutual information", True))
     tiles = "".join(
         f'<div class="tile"><b>{escaped(figure)}</b>'
         f"<span>{escaped(name)}{', nats' if nats else ''}</span></div>"
         for figure, name, nats in shown
     )
     return f'<div class="tiles">{tiles}</div>' if tiles else ""
+
+
+def _short(figure: float | None) -> str:
+    """A figure that a tile has room for: next to nothing is told to a thousandth."""
+    return f"{figure:z.3f}" if isinstance(figure, float) and abs(figure) < 0.01 else number(figure)
 
 
 def _verdict(diagnosis: dict) -> str:

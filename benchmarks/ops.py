@@ -18,7 +18,7 @@ from results import environment_lines, write
 from step import CASES, configured, images
 from torch.profiler import ProfilerActivity, profile
 
-from vaecli.build import build
+from vaecli.runs.build import build
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_precision, prepare_process
 

@@ -17,12 +17,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from results import environment_lines, write
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.runs.build import build
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_device, choose_precision, prepare_process
-from vaecli.training.stacked import Stack
+from vaecli.training.stack.stack import Stack
 
 UPDATES = 100
 LOOKS = (1, 10, 30, UPDATES)  # the largest difference within so many updates

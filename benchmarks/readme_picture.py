@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from vaecli import load_run
 from vaecli.diagnosis.latent_space import reconstructions
-from vaecli.diagnosis.rate import encode
-from vaecli.reporting.heat import heat_image
+from vaecli.evaluation.passes import encode
+from vaecli.reporting.plots.heat import heat_image
 
 
 def main(sweep: Path, output: Path) -> None:

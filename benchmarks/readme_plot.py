@@ -10,9 +10,9 @@ import base64
 import sys
 from pathlib import Path
 
-from vaecli.reporting.comparison.plots import choose
+from vaecli.reporting.comparison.groups import collect
+from vaecli.reporting.comparison.plots.plots import choose
 from vaecli.reporting.comparison.runs import find_runs
-from vaecli.reporting.comparison.settings import collect
 from vaecli.reporting.comparison.tables import comparison_markdown
 
 

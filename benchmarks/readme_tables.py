@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
+from vaecli.config.options import find
 from vaecli.models.base import Family
-from vaecli.options import find
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

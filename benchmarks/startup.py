@@ -20,10 +20,10 @@ FIRST_STEP, TARGET = "Enter to the first step", 4
 # another one calls counts for the inner one alone.
 PHASES = {
     "composition": ["vaecli.train._collect"],
-    "data": ["vaecli.running.sweep._load"],
-    "build": ["vaecli.running.run.build"],
+    "data": ["vaecli.runs.sweep.run_all._load"],
+    "build": ["vaecli.runs.run.build"],
     "optimizer": ["vaecli.training.fit.Fit.__init__"],
-    "environment.json": ["vaecli.environment.describe"],
+    "environment.json": ["vaecli.core.machine.describe"],
     "TensorBoard, import and opening": ["vaecli.reporting.tensorboard.TensorBoard.__init__"],
     "training": ["vaecli.training.fit.Fit.run"],
     "evaluations": ["vaecli.training.fit.Fit.pause"],
@@ -38,15 +38,15 @@ PHASES = {
     "diagnosis: no-code baseline": ["vaecli.diagnosis.baseline"],
     "diagnosis: inference lag": ["vaecli.diagnosis.refine"],
     "diagnosis: probes": ["vaecli.diagnosis.probes"],
-    "diagnosis: the rest": ["vaecli.report.diagnose"],
+    "diagnosis: the rest": ["vaecli.runs.report.diagnose"],
     "t-SNE": ["vaecli.diagnosis.latent_space.tsne"],
-    "pictures": ["vaecli.report._pictures"],
-    "plots": ["vaecli.report.write_plots"],
+    "pictures": ["vaecli.runs.report._pictures"],
+    "plots": ["vaecli.runs.report.write_plots"],
     "TensorBoard, pictures and embedding": [
         f"vaecli.reporting.tensorboard.TensorBoard.{name}"
         for name in ("pictures", "embedding", "final", "close")
     ],
-    "report.html": ["vaecli.report.write_page"],
+    "report.html": ["vaecli.runs.report.write_page"],
 }
 
 
@@ -118,9 +118,9 @@ def trace(output: Path, entered: float, overrides: list[str]) -> None:
         return call
 
     for module in (
-        "vaecli.running.sweep",
-        "vaecli.running.run",
-        "vaecli.report",
+        "vaecli.runs.sweep.run_all",
+        "vaecli.runs.run",
+        "vaecli.runs.report",
         "vaecli.data.digits",
     ):
         importlib.import_module(module)

@@ -35,17 +35,12 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets, transforms
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import Config, read
-from vaecli.data.base import Data
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import Config, read
+from vaecli.data.sets.base import Data
+from vaecli.runs.build import build
 from vaecli.training.fit import Fit
-from vaecli.training.precision import (
-    choose_device,
-    choose_precision,
-    has_bf16,
-    prepare_process,
-)
+from vaecli.training.precision import choose_device, choose_precision, has_bf16, prepare_process
 from vaecli.training.signals import StopRequests
 
 LR, LATENT = 1e-3, 20

@@ -26,14 +26,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from results import environment_lines, write
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
-from vaecli.running.plan import MOST
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.runs.build import build
+from vaecli.runs.sweep.plan import MOST
 from vaecli.training.fit import Fit
 from vaecli.training.loop import READ_EVERY
 from vaecli.training.precision import choose_device, choose_precision, prepare_process
-from vaecli.training.stacked import Stack
+from vaecli.training.stack.stack import Stack
 
 BETAS, SEEDS = "0.5,1,1.5,2,2.5,3,4,6", "0,1,2,3"  # 32 runs
 LEAST_SPEEDUP, MOST_SECONDS = 1.8, 90.0  # of the steps of 32 runs; of the whole command

@@ -22,11 +22,11 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
-from vaecli.data.base import Data
-from vaecli.data.vocabulary import PAD
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.data.files.vocabulary import PAD
+from vaecli.data.sets.base import Data
+from vaecli.runs.build import build
 from vaecli.training.compiling import compiler
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_device, choose_precision, prepare_process

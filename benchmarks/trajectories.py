@@ -18,12 +18,12 @@ from hydra import compose, initialize_config_dir
 from results import environment_lines, write
 from torch import Tensor
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
 from vaecli.diagnosis.grid import information_on_grid, true_posterior_means
-from vaecli.diagnosis.information import mutual_information
-from vaecli.diagnosis.rate import encode, examples
+from vaecli.evaluation.aggregate import mutual_information
+from vaecli.evaluation.passes import encode, examples
+from vaecli.runs.build import build
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_device, choose_precision, prepare_process
 from vaecli.training.signals import StopRequests

@@ -6,7 +6,7 @@ import math
 import pytest
 import yaml
 
-from vaecli.compose import CONFIGS
+from vaecli.config.compose import CONFIGS
 from vaecli.diagnose import _main
 from vaecli.diagnosis.settings import DiagnosisConfig
 

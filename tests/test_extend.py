@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from vaecli import load_run
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
 
 STRATEGY = '''
 from dataclasses import dataclass

@@ -31,9 +31,9 @@ def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)  # what installing a pure wheel does to its modules
     code = (
-        "import vaecli, vaecli.compose, vaecli.train; "
+        "import vaecli, vaecli.config.compose, vaecli.train; "
         f"assert vaecli.__file__.startswith({str(site)!r}); "
-        "assert vaecli.compose.CONFIGS.parent.name == 'vaecli'; vaecli.train.main()"
+        "assert vaecli.config.compose.CONFIGS.parent.name == 'vaecli'; vaecli.train.main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "trainer.max_steps=2", "diagnosis=quick"],

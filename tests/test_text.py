@@ -9,10 +9,10 @@ import torch
 from sentences import lines, write
 
 from vaecli import load_run
-from vaecli.compose import CONFIGS
+from vaecli.config.compose import CONFIGS
+from vaecli.core.errors import UsageError
 from vaecli.diagnosis.latent_use import shuffled
-from vaecli.diagnosis.rate import evaluate
-from vaecli.errors import UsageError
+from vaecli.evaluation.measures import evaluate
 
 MODELS = ("lstm", "dilated_cnn", "transformer")
 SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",

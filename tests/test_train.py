@@ -12,8 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaecli import load_run
-from vaecli.compose import CONFIGS
-from vaecli.randomness import generator
+from vaecli.config.compose import CONFIGS
+from vaecli.core.randomness import generator
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {

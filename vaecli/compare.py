@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.errors import WRONG_USE, UsageError, require
+from vaecli.core.errors import WRONG_USE, UsageError, require
 
 if TYPE_CHECKING:
-    from vaecli.reporting.comparison.settings import Comparison
+    from vaecli.reporting.comparison.groups import Comparison
 
 DESCRIPTION = """\
 Compare finished runs. Each DIR is a run, a sweep, or any directory that holds runs at any depth.
@@ -88,8 +88,8 @@ def _compare(options: argparse.Namespace) -> int:
             options.out is None, "--out", options.out, "is of no use with --format, which prints",
             "leave one out",
         )  # fmt: skip
+    from vaecli.reporting.comparison.groups import collect
     from vaecli.reporting.comparison.runs import is_run
-    from vaecli.reporting.comparison.settings import collect
 
     comparison = collect(_runs(options.directories))
     if options.sort is not None:
@@ -130,8 +130,8 @@ def _text(comparison: Comparison, kind: str, directory: Path, title: str) -> str
 
 def _runs(directories: list[Path]) -> list[Path]:
     """All run directories at or below those named. Raises UsageError if one of them has none."""
+    from vaecli.core.untrusted import require_own_files
     from vaecli.reporting.comparison.runs import find_runs
-    from vaecli.untrusted import require_own_files
 
     runs: list[Path] = []
     for directory in directories:

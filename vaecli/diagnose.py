@@ -9,11 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.errors import FAILED, WRONG_USE, UsageError, require
-from vaecli.options import import_extension
+from vaecli.config.options import import_extension
+from vaecli.core.errors import FAILED, WRONG_USE, UsageError, require
 
 if TYPE_CHECKING:
-    from vaecli.config import Config
+    from vaecli.config.schema import Config
 
 DESCRIPTION = """\
 Diagnose posterior collapse of a finished run again, or of a model of your own. Of a run it writes
@@ -133,17 +133,11 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 
 def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
-    from vaecli.build import build, check
-    from vaecli.diagnosis.rate import NotFinite
-    from vaecli.load import (
-        load_config,
-        load_plain,
-        require_own_data,
-        restore,
-        saved_overrides,
-    )
-    from vaecli.report import report_again
-    from vaecli.rundir import SUMMARY, RunDirectory, check_writable
+    from vaecli.core.rundir import SUMMARY, RunDirectory, check_writable
+    from vaecli.evaluation.passes import NotFinite
+    from vaecli.runs.build import build, check
+    from vaecli.runs.load import load_config, load_plain, require_own_data, restore, saved_overrides
+    from vaecli.runs.report import report_again
 
     weights: Path | None = None
     if path.suffix == ".pt":
@@ -198,9 +192,9 @@ def _whole(own: object) -> list[str]:
 def _foreign(
     named: str, data_name: str, overrides: list[str], extend: tuple[str, ...], out: Path | None
 ) -> int:
-    from vaecli.config import read
+    from vaecli.config.schema import read
     from vaecli.diagnosis.foreign_model import REJECTIONS, ForeignModel
-    from vaecli.report import report_foreign
+    from vaecli.runs.report import report_foreign
 
     require(out is None or not out.exists(), "--out", out, "exists already", "name a new directory")
     config = read(_composed(data_name, overrides, extend))
@@ -228,7 +222,7 @@ def _composed(data: str, overrides: list[str], extend: tuple[str, ...]):
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from vaecli.compose import CONFIGS, told
+    from vaecli.config.compose import CONFIGS, told
 
     modules = [f"extend=[{','.join(extend)}]"] if extend else []
     try:

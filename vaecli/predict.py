@@ -6,14 +6,14 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vaecli.compose import OUTPUT_KEYS, Composed, answer, basic, compose, key_of, split
-from vaecli.errors import UsageError, require
-from vaecli.help import asks_help, show_help
+from vaecli.config.compose import OUTPUT_KEYS, Composed, answer, basic, compose, key_of, split
+from vaecli.config.help import asks_help, show_help
+from vaecli.core.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from vaecli.config import Config
-    from vaecli.data.base import Data, DataSet
-    from vaecli.rundir import RunDirectory
+    from vaecli.config.schema import Config
+    from vaecli.core.rundir import RunDirectory
+    from vaecli.data.sets.base import Data, DataSet
     from vaecli.theory.thresholds import Spectrum
 
 BETAS = [0.5, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0]
@@ -71,10 +71,10 @@ def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, 
     """Everything of a job that can be refused. `loaded`: data sets of the jobs before it."""
     from omegaconf import OmegaConf
 
-    from vaecli.build import check
-    from vaecli.config import read
-    from vaecli.data.sequence_set import SequenceSet
-    from vaecli.rundir import check_writable
+    from vaecli.config.schema import read
+    from vaecli.core.rundir import check_writable
+    from vaecli.data.sets.sequence_set import SequenceSet
+    from vaecli.runs.build import check
     from vaecli.theory.thresholds import spectrum
 
     config = read(OmegaConf.create(job.text))
@@ -103,8 +103,8 @@ def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, 
 
 
 def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None:
-    from vaecli.reporting.prediction_words import prediction_lines
-    from vaecli.rundir import RunDirectory
+    from vaecli.core.rundir import RunDirectory
+    from vaecli.reporting.prediction import prediction_lines
 
     name, _ = config.make_likelihood(data)
     count, exact = found.unstable(config.schedule.beta)
@@ -197,7 +197,7 @@ def _betas(config: Config) -> list[float]:
 
 def _expected(config: Config, data: Data, found: Spectrum) -> int:
     """How many dimensions can survive at the configured beta, as a run is told at its start."""
-    from vaecli.build import predict
+    from vaecli.runs.build import predict
 
     told = predict(data, config)
     count, _ = found.unstable(config.schedule.beta)
@@ -205,8 +205,8 @@ def _expected(config: Config, data: Data, found: Spectrum) -> int:
 
 
 def _draw(directory: RunDirectory, prediction: dict) -> None:
-    from vaecli.atomic import whole
-    from vaecli.reporting.spectrum_plot import spectrum_plot
+    from vaecli.core.atomic import whole
+    from vaecli.reporting.plots.spectrum_plot import spectrum_plot
 
     drawn = spectrum_plot(
         prediction["eigenvalues"],

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from vaecli.compose import Composed, answer, basic, compose, key_of
-from vaecli.errors import require
-from vaecli.help import asks_help, show_help
-from vaecli.inside import INSIDE
-from vaecli.running.jobs import foresee
-from vaecli.running.resume import Resumed, expand, to_save
+from vaecli.config.compose import Composed, answer, basic, compose, key_of
+from vaecli.config.help import asks_help, show_help
+from vaecli.config.inside import INSIDE
+from vaecli.config.jobs import foresee
+from vaecli.config.resume import Resumed, expand, to_save
+from vaecli.core.errors import require
 
 if TYPE_CHECKING:
-    from vaecli.running.opening import Job
+    from vaecli.runs.opening import Job
 
 HEADER = "vae-train: train a VAE, watch for posterior collapse, diagnose the result.\n"
 FOOTER = """\
@@ -45,13 +45,13 @@ def _main(arguments: list[str]) -> int:
         expanded, resumed = expand(arguments)
         sweep = foresee(expanded)
         if sweep is not None:
-            from vaecli.running.launched import launch
+            from vaecli.runs.launch.launch import launch
 
             return launch(expanded, sweep, typed=to_save(expanded), resume=resumed is not None)
         _collect(expanded, jobs, resumed)
         if not jobs:  # --cfg and the like: Hydra has answered
             return 0
-        from vaecli.running.sweep import run_all
+        from vaecli.runs.sweep.run_all import run_all
 
         return run_all(jobs, typed=to_save(expanded), resumed=resumed)
 
@@ -64,7 +64,7 @@ def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> 
     named = any(key_of(argument) == "hydra.run.dir" for argument in arguments)
 
     def take(composed: Composed) -> None:
-        from vaecli.running.opening import Job
+        from vaecli.runs.opening import Job
 
         require(
             basic(), "hydra/launcher", " ".join(arguments),

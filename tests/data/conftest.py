@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from vaecli.data.base import DataSet
-from vaecli.options import find
+from vaecli.config.options import find
+from vaecli.data.sets.base import DataSet
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ def idx():
 @pytest.fixture
 def refused():
     """Calls, expects a UsageError of at most three lines, and returns its text."""
-    from vaecli.errors import UsageError
+    from vaecli.core.errors import UsageError
 
     def check(call, *words):
         with pytest.raises(UsageError) as caught:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 
 
 def md5(path):

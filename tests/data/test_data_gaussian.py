@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 
 PARTS = ("train", "val", "test")
 # float32 holds each value to 6e-8 of it; a sum of N products of them is at least as good in mean.

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from vaecli.data.base import Kind
-from vaecli.data.images import draw, resize, threshold
+from vaecli.data.files.images import draw, resize, threshold
+from vaecli.data.sets.base import Kind
 
 
 def test_static_draws_are_reproducible_and_follow_data_seed():
@@ -26,7 +26,7 @@ def test_draws_have_the_grey_level_as_their_mean(level):
 
 
 def test_draws_differ_between_chunks(monkeypatch):
-    monkeypatch.setattr("vaecli.data.images.CHUNK", 10)
+    monkeypatch.setattr("vaecli.data.files.images.CHUNK", 10)
     drawn = draw(torch.full((20, 1, 8, 8), 128, dtype=torch.uint8), 0, "train")
     assert not torch.equal(drawn[:10], drawn[10:])
 
@@ -93,7 +93,7 @@ def test_resize_takes_the_central_square():
 def test_resize_in_chunks_equals_resize_at_once(monkeypatch):
     x = torch.randint(0, 256, (25, 1, 8, 8), dtype=torch.uint8)
     whole = resize(x, 5)
-    monkeypatch.setattr("vaecli.data.images.CHUNK", 10)
+    monkeypatch.setattr("vaecli.data.files.images.CHUNK", 10)
     assert torch.equal(resize(x, 5), whole)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaecli.data.base import is_memory_mapped
+from vaecli.data.sets.base import is_memory_mapped
 
 random = np.random.default_rng(0)
 SOURCES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 
 
 def listing(folder):

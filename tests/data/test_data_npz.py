@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 
 random = np.random.default_rng(0)
 GREY = random.integers(0, 256, (50, 9, 7), dtype=np.uint8)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from vaecli.data.base import DataSet
-from vaecli.options import find
+from vaecli.config.options import find
+from vaecli.data.sets.base import DataSet
 
 FILES = Path(__file__).parents[2] / "configs" / "data"
 NAMES = [

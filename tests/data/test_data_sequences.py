@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from vaecli.data.digest import digest
+from vaecli.core.errors import UsageError
 from vaecli.data.sequences import Sequences, Source
-from vaecli.data.sources import LSTMSource, MarkovSource, grid, log_prior
-from vaecli.errors import UsageError
+from vaecli.data.sets.digest import digest
+from vaecli.data.sets.sources import LSTMSource, MarkovSource, grid, log_prior
 
 
 def seeded(seed=0):
@@ -115,7 +115,7 @@ def test_what_is_no_set_of_sequences_is_refused(keys):
 
 @pytest.mark.parametrize("source", [MarkovSource, LSTMSource])
 def test_many_sequences_are_drawn_in_parts(source, monkeypatch):
-    monkeypatch.setattr("vaecli.data.sources.AT_ONCE", 7 * 100)  # parts of 100
+    monkeypatch.setattr("vaecli.data.sets.sources.AT_ONCE", 7 * 100)  # parts of 100
     made = source(7, seeded())
     drawn = made.sample(250, 4, seeded(1))
     x = drawn if source is MarkovSource else drawn[0]

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vaecli.data.base import Kind
-from vaecli.data.splits import plan_splits
+from vaecli.data.sets.base import Kind
+from vaecli.data.sets.splits import plan_splits
 
 PARTS = ("train", "val", "test")
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 from sentences import lines, write
 
-from vaecli.data.base import Kind
-from vaecli.data.digest import digest
-from vaecli.data.sequence_set import cut, lost, unknown
-from vaecli.data.statistics import pixel_statistics
+from vaecli.core.errors import UsageError
+from vaecli.data.files.vocabulary import END, PAD, UNKNOWN, Level, Vocabulary, pieces
+from vaecli.data.sets.base import Kind
+from vaecli.data.sets.digest import digest
+from vaecli.data.sets.sequence_set import cut, lost, unknown
+from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.data.text import Longer, Text
-from vaecli.data.vocabulary import END, PAD, UNKNOWN, Level, Vocabulary, pieces
-from vaecli.errors import UsageError
 
 
 def text(path, **keys):

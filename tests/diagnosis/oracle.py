@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from vaecli.data.base import Data, Kind, Split
+from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.models.likelihoods.gaussian import Gaussian
 from vaecli.models.linear import Linear
 from vaecli.models.vae import VAE

@@ -6,8 +6,8 @@ from sentences import write
 
 from vaecli import load_run
 from vaecli.diagnosis.grid import grid, information_on_grid, true_posterior_means
-from vaecli.diagnosis.information import mutual_information
-from vaecli.diagnosis.rate import Encoded, encode
+from vaecli.evaluation.aggregate import mutual_information
+from vaecli.evaluation.passes import Encoded, encode
 
 
 def encoded(mu, logvar):

@@ -7,22 +7,22 @@ import torch
 from oracle import SETTINGS, linear
 from scipy.stats import chi2
 
-from vaecli.data.base import Data, Kind, Split
-from vaecli.data.statistics import pixel_statistics
+from vaecli.data.sets.base import Data, Kind, Split
+from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.diagnosis.baseline import baseline
 from vaecli.diagnosis.collapse_curve import collapse_curve
 from vaecli.diagnosis.inference import refine
 from vaecli.diagnosis.latent_use import ablation, derangement, replaced, shuffled
 from vaecli.diagnosis.probes import probes
 from vaecli.diagnosis.pruning import prune, pruning
-from vaecli.diagnosis.rate import Encoded, distortion, encode, sample_codes
+from vaecli.evaluation.passes import Encoded, distortion, encode, sample_codes
 from vaecli.models.base import Capacity
 from vaecli.models.likelihoods.bernoulli import Bernoulli
 from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.mlp import MLP
 from vaecli.models.pixelcnn import PixelCNN
-from vaecli.models.posterior import StandardNormal
+from vaecli.models.priors.standard_normal import StandardNormal
 from vaecli.models.vae import VAE
 
 

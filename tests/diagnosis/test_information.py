@@ -6,9 +6,10 @@ import pytest
 import torch
 from oracle import SETTINGS, linear
 
-from vaecli.diagnosis.information import aggregate, information, log_marginals, mutual_information
-from vaecli.diagnosis.rate import Encoded, encode
-from vaecli.models.posterior import StandardNormal
+from vaecli.diagnosis.information import information, log_marginals
+from vaecli.evaluation.aggregate import aggregate, mutual_information
+from vaecli.evaluation.passes import Encoded, encode
+from vaecli.models.priors.standard_normal import StandardNormal
 
 
 def encoded(mu, logvar):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from oracle import SETTINGS, linear
 
-from vaecli.data.base import Data, Kind, Split
+from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.diagnosis.likelihood import bytes_per_code, importance_weighted
-from vaecli.diagnosis.rate import Encoded, encode
+from vaecli.evaluation.passes import Encoded, encode
 from vaecli.models.likelihoods.bernoulli import Bernoulli
 from vaecli.models.mlp import MLP
 from vaecli.models.pixelcnn import PixelCNN

@@ -7,9 +7,9 @@ import torch
 from oracle import linear
 
 from vaecli.diagnosis import diagnose
-from vaecli.diagnosis.rate import NotFinite
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.diagnosis.verdict import findings
+from vaecli.evaluation.passes import NotFinite
 
 QUICK = DiagnosisConfig(importance_samples=5, aggregate=2000, probes=False)
 

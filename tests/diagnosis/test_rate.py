@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 
-from vaecli.data.base import Data, Kind, Split
-from vaecli.diagnosis import conclude
+from vaecli.data.sets.base import Data, Kind, Split
+from vaecli.diagnosis.diagnose import conclude
 from vaecli.diagnosis.information import information
-from vaecli.diagnosis.rate import Encoded, examples, figures
 from vaecli.diagnosis.verdict import next_commands, status, unfinished, verdict
-from vaecli.models.posterior import StandardNormal
+from vaecli.evaluation.measures import figures
+from vaecli.evaluation.passes import Encoded, examples
+from vaecli.models.priors.standard_normal import StandardNormal
 from vaecli.objectives.strategies.committed_rate import CommittedPosterior
 
 

@@ -41,7 +41,7 @@ def main() -> int:
 
     from vaecli.train import _main
     from vaecli.training.fit import Fit
-    from vaecli.training.stacked import Stack
+    from vaecli.training.stack.stack import Stack
 
     torch.set_num_threads(1)
     for kind in (Fit, Stack):

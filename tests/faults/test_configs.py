@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vaecli.compose import CONFIGS
+from vaecli.config.compose import CONFIGS
 from vaecli.train import _main
 
 SMALL = ("trainer.max_steps=2", "diagnosis=quick", "diagnosis.samples=60",

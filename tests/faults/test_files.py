@@ -8,7 +8,7 @@ import pytest
 import torch
 from endings import ending
 
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
 from vaecli.training import checkpoint
 
 SHORT = ("trainer.epochs=3", "diagnosis=quick", "data.limit=400")

@@ -13,8 +13,8 @@ import yaml
 
 from vaecli import load_run
 from vaecli.compare import _main as compare
+from vaecli.core.errors import UsageError
 from vaecli.diagnose import _main as diagnose
-from vaecli.errors import UsageError
 from vaecli.train import _main as train_main
 from vaecli.training import checkpoint
 

@@ -58,7 +58,7 @@ def test_a_page_that_cannot_be_written_does_not_change_how_the_run_ends(train, m
         raise OSError(28, "No space left on device")
 
     signalled(monkeypatch, signal.SIGTERM)
-    monkeypatch.setattr(vaecli.running.run, "report_so_far", full)
+    monkeypatch.setattr(vaecli.runs.run, "report_so_far", full)
     ran = train(*SHORT)
     assert ran.code == 143
     assert "No report: OSError: [Errno 28] No space left on device" in ran.out

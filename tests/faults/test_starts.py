@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vaecli.rundir import SUMMARY, RunDirectory
+from vaecli.core.rundir import SUMMARY, RunDirectory
 
 FROZEN = Path(__file__).with_name("frozen.py")
 

@@ -98,7 +98,7 @@ def test_a_single_run_has_nothing_inside(train, tmp_path):
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monkeypatch):
-    from vaecli.running import jobs
+    from vaecli.config import jobs
 
     monkeypatch.setitem(jobs.EXTRAS, "elsewhere", "slurm")
     ran = train("-m", "hydra/launcher=elsewhere", "seed=0,1", directory=None)
@@ -109,9 +109,9 @@ def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monke
 
 def test_a_job_that_died_or_never_began_is_not_finished(train, tmp_path, smoke, capsys):
     """What is found when all jobs are gone: one done, one recorded as running, one not begun."""
-    from vaecli.compose import Composed
-    from vaecli.running.jobs import Sweep
-    from vaecli.running.launched import Place, _conclude
+    from vaecli.config.compose import Composed
+    from vaecli.config.jobs import Sweep
+    from vaecli.runs.launch.launch import Place, _conclude
 
     sweep = tmp_path / "sweep"
     assert train("-m", "seed=0,1", *smoke, "hydra.sweep.dir=sweep", directory=None).code == 0

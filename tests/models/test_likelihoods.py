@@ -11,8 +11,8 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 from torch.func import functional_call, vmap
 
-from vaecli.data.base import Kind
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
+from vaecli.data.sets.base import Kind
 from vaecli.models.likelihoods.bernoulli import MIN_PROBABILITY, Bernoulli
 from vaecli.models.likelihoods.discretized_logistic import (
     LEVELS,

@@ -5,7 +5,7 @@
 import pytest
 import torch
 
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
 from vaecli.models.base import Capacity
 from vaecli.models.pixelcnn import PixelCNN
 

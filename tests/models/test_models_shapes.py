@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
 from vaecli.models.base import Capacity
 from vaecli.models.cnn import CNN
 from vaecli.models.linear import Linear

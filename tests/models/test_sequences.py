@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from vaecli.data.vocabulary import END, PAD
+from vaecli.data.files.vocabulary import END, PAD
 from vaecli.models.base import Capacity
 from vaecli.models.dilated_cnn import DilatedCNN, layers
 from vaecli.models.likelihoods.categorical import Categorical
 from vaecli.models.lstm import LSTM
-from vaecli.models.sequences import Pooling, SequenceVAE
+from vaecli.models.parts.sequences import Pooling, SequenceVAE
 from vaecli.models.transformer import Transformer, windows
 from vaecli.objectives.objective import Objective
 
@@ -238,7 +238,9 @@ def test_an_evaluation_in_parts_is_the_same(family, monkeypatch):
     vae, x = model(family), tokens()
     z = torch.randn(3, len(x), Z)
     whole = vae.log_px(x, z)
-    monkeypatch.setattr("vaecli.models.sequences.LOGITS", 4 * V * T * 2)  # two sequences at a time
+    monkeypatch.setattr(
+        "vaecli.models.parts.sequences.LOGITS", 4 * V * T * 2
+    )  # two sequences at a time
     decode, seen = vae.decode, []
     monkeypatch.setattr(vae, "decode", lambda z, x: (seen.append(len(x)), decode(z, x))[1])
     with torch.no_grad():

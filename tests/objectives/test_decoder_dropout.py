@@ -5,12 +5,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from sentences import write
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
-from vaecli.data.vocabulary import UNKNOWN
-from vaecli.errors import UsageError
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.core.errors import UsageError
+from vaecli.data.files.vocabulary import UNKNOWN
 from vaecli.objectives.strategies.decoder_dropout import Dropped
+from vaecli.runs.build import build
 
 
 def objective(*overrides):

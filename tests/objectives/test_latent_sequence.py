@@ -10,13 +10,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.distributions import MultivariateNormal
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
-from vaecli.diagnosis.rate import Encoded, figures
-from vaecli.errors import UsageError
-from vaecli.models.posterior import LatentSequence, committed_rate
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.core.errors import UsageError
+from vaecli.evaluation.measures import figures
+from vaecli.evaluation.passes import Encoded
+from vaecli.models.priors.latent_sequence import LatentSequence, committed_rate
 from vaecli.objectives.strategies.committed_rate import coefficient
+from vaecli.runs.build import build
 
 STEPS, SIZE, A = 5, 2, 0.8
 Z = STEPS * SIZE

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
 from vaecli.objectives.schedules.constant import Constant
 from vaecli.objectives.schedules.cosine import Cosine
 from vaecli.objectives.schedules.cyclical import Cyclical

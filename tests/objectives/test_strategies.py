@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from vaecli.diagnosis.rate import Encoded
-from vaecli.models.posterior import StandardNormal
+from vaecli.evaluation.passes import Encoded
+from vaecli.models.priors.standard_normal import StandardNormal
 from vaecli.models.vae import Terms
 from vaecli.objectives.strategies.aggressive import Aggressive
 from vaecli.objectives.strategies.base import Strategy, Update

@@ -9,9 +9,9 @@ from made_runs import make_run
 
 from vaecli.reporting.comparison.columns import KNOWN, shown_spread
 from vaecli.reporting.comparison.findings import cautions, findings, introduction
+from vaecli.reporting.comparison.groups import collect, spread
 from vaecli.reporting.comparison.latex import comparison_latex, escaped_latex
 from vaecli.reporting.comparison.runs import UNREADABLE, find_runs, natural, read_run
-from vaecli.reporting.comparison.settings import collect, spread
 from vaecli.reporting.comparison.sorting import sorted_by
 from vaecli.reporting.comparison.tables import (
     WIDTH,

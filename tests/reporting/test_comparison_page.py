@@ -11,15 +11,15 @@ from urllib.parse import unquote
 import pytest
 from made_runs import PREDICTION, make_run
 
-from vaecli.errors import UsageError
-from vaecli.reporting.comparison.axes import BetaAxis, folded
-from vaecli.reporting.comparison.beta_plots import active_against_beta, column_of
+from vaecli.core.errors import UsageError
+from vaecli.reporting.comparison.groups import collect
 from vaecli.reporting.comparison.page import comparison_html, write_comparison
-from vaecli.reporting.comparison.plots import choose
+from vaecli.reporting.comparison.plots.axes import BetaAxis, folded
+from vaecli.reporting.comparison.plots.beta_plots import active_against_beta, column_of
+from vaecli.reporting.comparison.plots.plots import choose
+from vaecli.reporting.comparison.plots.tradeoff_plots import frontier, rate_distortion_plane
 from vaecli.reporting.comparison.predicted import Predicted, predictions
-from vaecli.reporting.comparison.settings import collect
-from vaecli.reporting.comparison.tradeoff_plots import frontier, rate_distortion_plane
-from vaecli.reporting.page_tables import leaves
+from vaecli.reporting.page.tables import leaves
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 

@@ -6,10 +6,10 @@ import pytest
 from made_up import diagnosis, groups, history, linear_vae, old_diagnosis
 from PIL import Image
 
-from vaecli.reporting.page import _short, write_page
-from vaecli.reporting.page_meanings import COLUMNS, GROUPS, LEAVES
-from vaecli.reporting.page_readings import readings
-from vaecli.reporting.page_tables import number, with_error
+from vaecli.reporting.page.meanings import COLUMNS, GROUPS, LEAVES
+from vaecli.reporting.page.page import _short, write_page
+from vaecli.reporting.page.readings import readings
+from vaecli.reporting.page.tables import number, with_error
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = '<script>alert("1")</script>'

@@ -5,8 +5,9 @@ from made_up import diagnosis, history, old_diagnosis, pictures
 from matplotlib._pylab_helpers import Gcf
 from PIL import Image
 
-from vaecli.reporting import training_plots
-from vaecli.reporting.heat import (
+from vaecli.reporting.page.words import CAPTIONS
+from vaecli.reporting.plots import training_plots
+from vaecli.reporting.plots.heat import (
     LOWEST_NATS,
     NOT_FINITE,
     by_last_kl,
@@ -14,12 +15,11 @@ from vaecli.reporting.heat import (
     heat_image,
     kl_matrix,
 )
-from vaecli.reporting.latent_plots import kl_per_dim, latent_variance, tsne
-from vaecli.reporting.mosaic import mosaic
-from vaecli.reporting.page_words import CAPTIONS
-from vaecli.reporting.plots import Pictures, write_plots
-from vaecli.reporting.posterior_plots import aggregate_posterior, chosen
-from vaecli.reporting.use_plots import collapse_curve, latent_use, rate_split
+from vaecli.reporting.plots.latent_plots import kl_per_dim, latent_variance, tsne
+from vaecli.reporting.plots.mosaic import mosaic
+from vaecli.reporting.plots.plots import Pictures, write_plots
+from vaecli.reporting.plots.posterior_plots import aggregate_posterior, chosen
+from vaecli.reporting.plots.use_plots import collapse_curve, latent_use, rate_split
 
 TRAINING = ["kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim"]
 FROM_NUMBERS = [*TRAINING, "latent_use", "use_by_position", "rate_split", "collapse_curve"]

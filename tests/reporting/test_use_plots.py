@@ -7,10 +7,10 @@ from made_up import diagnosis, old_diagnosis
 from matplotlib.colors import to_hex
 
 from vaecli.diagnosis.collapse_curve import collapse_curve as measured_curve
-from vaecli.diagnosis.rate import Encoded
-from vaecli.reporting.figure import ACTIVE, COLLAPSED, MARK
-from vaecli.reporting.posterior_plots import aggregate_posterior
-from vaecli.reporting.use_plots import collapse_curve, latent_use
+from vaecli.evaluation.passes import Encoded
+from vaecli.reporting.plots.figure import ACTIVE, COLLAPSED, MARK
+from vaecli.reporting.plots.posterior_plots import aggregate_posterior
+from vaecli.reporting.plots.use_plots import collapse_curve, latent_use
 
 
 def encoded(examples, latent_dim, alive, seed=0):

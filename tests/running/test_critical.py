@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from vaecli.compose import compose
-from vaecli.running.critical import COLLAPSED, Search, search, searches
-from vaecli.running.opening import Job
+from vaecli.config.compose import compose
+from vaecli.runs.opening import Job
+from vaecli.runs.sweep.critical import COLLAPSED, Search, search, searches
 
 
 def jobs_in(directory, *overrides):

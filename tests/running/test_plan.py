@@ -9,15 +9,15 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from vaecli import atomic
-from vaecli.compose import CONFIGS
-from vaecli.config import read
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.core import atomic
+from vaecli.core.rundir import SUMMARY
 from vaecli.objectives.strategies.base import Strategy
 from vaecli.objectives.strategies.free_bits import FreeBits
-from vaecli.rundir import SUMMARY
-from vaecli.running import plan as planning
-from vaecli.running.opening import Job
-from vaecli.running.plan import Entry, plan
+from vaecli.runs.opening import Job
+from vaecli.runs.sweep import plan as planning
+from vaecli.runs.sweep.plan import Entry, plan
 from vaecli.training import checkpoint
 from vaecli.training.fit import LAST, PREVIOUS
 

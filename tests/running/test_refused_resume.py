@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vaecli import load_run
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
 from vaecli.training import checkpoint
 
 QUICK = ("trainer.epochs=1", "diagnosis=quick")
@@ -86,13 +86,13 @@ def test_a_signal_during_the_diagnosis_ends_the_sweep(
 ):
     import vaecli.running.run
 
-    original = vaecli.running.run.report
+    original = vaecli.runs.run.report
 
     def report_and_be_interrupted(*args, **kwargs):
         signal.raise_signal(number)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(vaecli.running.run, "report", report_and_be_interrupted)
+    monkeypatch.setattr(vaecli.runs.run, "report", report_and_be_interrupted)
     ran = train(
         "-m", "schedule.beta=1,2", *QUICK, f"sweep.stack={stack}",
         f"hydra.sweep.dir={tmp_path}/sweep", directory=None,

@@ -197,7 +197,7 @@ def test_max_stack_cuts_a_stack_into_equal_parts(train, tmp_path):
 
 
 def test_a_stack_whose_update_fails_is_cut_in_two_and_goes_on(train, tmp_path, monkeypatch):
-    from vaecli.training.stacked import Stack
+    from vaecli.training.stack.stack import Stack
 
     original = Stack.update
 

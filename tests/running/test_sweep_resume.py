@@ -9,7 +9,7 @@ import pytest
 import yaml
 from sweeps import epochs, summaries, table
 
-from vaecli.rundir import hold
+from vaecli.core.rundir import hold
 
 TINY = ("trainer.max_steps=2", "diagnosis=quick")
 
@@ -195,8 +195,8 @@ def test_what_another_process_works_on_is_refused(train, sweep, held):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_stack_opens_or_is_cut_is_heeded(train, tmp_path, monkeypatch, number):
-    from vaecli.running.run import Run
-    from vaecli.training.stacked import Stack
+    from vaecli.runs.run import Run
+    from vaecli.training.stack.stack import Stack
 
     begin, update = Run.begin, Stack.update
 

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch.distributions import MultivariateNormal
 
-from vaecli.data.base import Data, Kind, Split
+from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.diagnosis import diagnose
 from vaecli.diagnosis.settings import DiagnosisConfig, Part
 from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vaecli.data.base import Data, Kind, Split
+from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic
 from vaecli.models.likelihoods.gaussian import Gaussian
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
@@ -11,11 +11,10 @@ from vaecli.models.mlp import MLP
 from vaecli.models.pixelcnn import PixelCNN
 from vaecli.objectives.strategies.encoder_steps import EncoderSteps
 from vaecli.objectives.strategies.free_bits import FreeBits
-from vaecli.objectives.strategies.none import Plain
 from vaecli.theory import prediction
 from vaecli.theory.prediction import Prediction, held_against, predict
 
-PLAIN = (Plain(),)
+PLAIN = frozenset()  # slots filled by none
 
 
 def data(spectrum=(9.0, 4.0, 2.0, 0.5), n=400):
@@ -67,19 +66,19 @@ def test_a_learned_sigma_falls_with_every_direction_that_is_explained():
 
 
 @pytest.mark.parametrize(
-    ("family", "likelihood", "strategies"),
+    ("family", "likelihood", "slots"),
     [
         (PixelCNN(latent_dim=2), Gaussian(), PLAIN),
-        (MLP(latent_dim=2), Gaussian(), (FreeBits(),)),
+        (MLP(latent_dim=2), Gaussian(), FreeBits.slots),
         (MLP(latent_dim=2), DiscretizedLogistic(), PLAIN),
     ],
 )
-def test_it_is_silent_where_it_does_not_apply(family, likelihood, strategies):
-    assert predict(data(), family, likelihood, strategies, beta=1.0) is None
+def test_it_is_silent_where_it_does_not_apply(family, likelihood, slots):
+    assert predict(data(), family, likelihood, slots, beta=1.0) is None
 
 
 def test_more_encoder_steps_change_no_optimum():
-    found = predict(data(), MLP(latent_dim=2), Gaussian(), (EncoderSteps(),), beta=1.0)
+    found = predict(data(), MLP(latent_dim=2), Gaussian(), EncoderSteps.slots, beta=1.0)
     assert found.expected_active == 2
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from vaecli.data.base import Data, Kind, Split
-from vaecli.data.images import Binarise
+from vaecli.data.files.images import Binarise
 from vaecli.data.mnist import Mnist
-from vaecli.data.statistics import pixel_statistics
+from vaecli.data.sets.base import Data, Kind, Split
+from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.models.likelihoods.bernoulli import Bernoulli
 from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic
 from vaecli.models.likelihoods.gaussian import Gaussian

@@ -3,9 +3,9 @@
 import torch
 from hydra import compose, initialize_config_dir
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
+from vaecli.runs.build import build
 from vaecli.training.fit import Fit
 from vaecli.training.precision import Precision
 

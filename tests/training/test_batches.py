@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vaecli.data.base import Data, Kind, Split
-from vaecli.data.memory_map import _open
+from vaecli.data.files.memory_map import _open
+from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.training.batches import Batches
 
 

@@ -8,12 +8,12 @@ import torch
 from stacks import fits
 from torch._dynamo.utils import counters
 
-from vaecli.errors import UsageError
-from vaecli.optimizers import Adam, AdamW
+from vaecli.core.errors import UsageError
+from vaecli.core.optimizers import Adam, AdamW
 from vaecli.training import compiling
 from vaecli.training.settings import Compile
 from vaecli.training.signals import StopRequests
-from vaecli.training.stacked import Stack
+from vaecli.training.stack.stack import Stack
 
 COMMON = ("data.limit=700", "trainer.batch_size=100", "trainer.evaluate_every=0.7",
           "trainer.max_steps=15", "schedule=linear", "data.binarise=dynamic")  # fmt: skip

@@ -6,22 +6,22 @@ import pytest
 import torch
 from stacks import Rows, fits
 
-from vaecli.build import build
-from vaecli.config import read
+from vaecli.config.schema import read
+from vaecli.core.randomness import PURPOSES, derive, generator
 from vaecli.objectives.schedules.linear import Linear
-from vaecli.randomness import PURPOSES, derive, generator
+from vaecli.runs.build import build
 from vaecli.training.batches import Batches
 from vaecli.training.fit import Fit
 from vaecli.training.precision import Precision
 from vaecli.training.signals import StopRequests
-from vaecli.training.stacked import Stack
+from vaecli.training.stack.stack import Stack
 
 
 @pytest.fixture
 def config():
     from hydra import compose, initialize_config_dir
 
-    from vaecli.compose import CONFIGS
+    from vaecli.config.compose import CONFIGS
 
     def make(*overrides):
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):

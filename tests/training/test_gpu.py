@@ -12,7 +12,7 @@ from stacks import fits
 
 from vaecli.training import checkpoint
 from vaecli.training.signals import StopRequests
-from vaecli.training.stacked import Stack
+from vaecli.training.stack.stack import Stack
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 DEVICES = [

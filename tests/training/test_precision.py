@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vaecli import load_run
-from vaecli.diagnosis.rate import encode
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
+from vaecli.evaluation.passes import encode
 from vaecli.training.precision import Precision, choose_device, choose_precision
 from vaecli.training.settings import Amp
 
@@ -53,7 +53,7 @@ def test_densities_stay_in_float32_under_autocast(train):
 
 @pytest.mark.parametrize("able", [True, False])
 def test_a_processor_without_bf16_is_named(able, train, monkeypatch):
-    monkeypatch.setattr("vaecli.running.run.has_bf16", lambda device: able)
+    monkeypatch.setattr("vaecli.runs.run.has_bf16", lambda device: able)
     ran = train("trainer.max_steps=1", "diagnosis=quick", "trainer.amp=bf16")
     assert ran.code == 0
     assert ("emulates bf16" in ran.out) is not able

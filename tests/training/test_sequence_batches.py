@@ -4,8 +4,8 @@ import pytest
 import torch
 from sentences import write
 
+from vaecli.data.files.vocabulary import Level
 from vaecli.data.text import Text
-from vaecli.data.vocabulary import Level
 from vaecli.training.sequence_batches import WIDTH, batches_of
 
 B = 32

@@ -8,13 +8,13 @@ import torch
 from stacks import configs, fits
 from torch import nn
 
-from vaecli.build import build
 from vaecli.objectives.objective import Objective
 from vaecli.objectives.strategies.base import Strategy, Update, distortion
+from vaecli.runs.build import build
 from vaecli.training import checkpoint
 from vaecli.training.signals import StopRequests
-from vaecli.training.stackable import agree
-from vaecli.training.stacked import Stack
+from vaecli.training.stack.stack import Stack
+from vaecli.training.stack.stackable import agree
 
 
 @dataclasses.dataclass(frozen=True)

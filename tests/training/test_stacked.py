@@ -9,15 +9,15 @@ import torch
 from stacks import configs, fits
 from torch.func import functional_call
 
-from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.models.stacked_layers import LayersAsAlone
+from vaecli.config.compose import CONFIGS
+from vaecli.models.parts.stacked_layers import LayersAsAlone
+from vaecli.runs.build import build
 from vaecli.training import checkpoint
 from vaecli.training.meter import Diverged
 from vaecli.training.signals import StopRequests
-from vaecli.training.stackable import agree
-from vaecli.training.stacked import Stack
-from vaecli.training.stacked_adam import Rates, StackedAdam
+from vaecli.training.stack.adam import Rates, StackedAdam
+from vaecli.training.stack.stack import Stack
+from vaecli.training.stack.stackable import agree
 
 STRATEGIES = sorted(path.stem for path in (Path(CONFIGS) / "strategy").glob("*.yaml"))
 MODELS = sorted(

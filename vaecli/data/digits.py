@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vaecli.data.base import Split
-from vaecli.data.image_set import SmallImageSet
-from vaecli.data.images import Binarise
-from vaecli.data.split_set import require_fraction
+from vaecli.data.files.images import Binarise
+from vaecli.data.sets.base import Split
+from vaecli.data.sets.image_set import SmallImageSet
+from vaecli.data.sets.split_set import require_fraction
 
 
 @dataclass(frozen=True, kw_only=True)

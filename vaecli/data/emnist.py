@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from vaecli.data.base import Split
-from vaecli.data.downloaded import IdxSet
-from vaecli.data.images import Binarise
+from vaecli.data.files.images import Binarise
+from vaecli.data.sets.base import Split
+from vaecli.data.sets.downloaded import IdxSet
 
 
 class EmnistSplit(Enum):

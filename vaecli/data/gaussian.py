@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data, DataSet, Kind, Split
-from vaecli.data.splits import generator
-from vaecli.environment import free_bytes
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.core.machine import free_bytes
+from vaecli.data.sets.base import Data, DataSet, Kind, Split
+from vaecli.data.sets.splits import generator
 
 WORK = 5  # arrays of the size of the data, in float64, while it is made
 

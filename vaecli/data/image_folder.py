@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.data.decoding import decode, image_files
-from vaecli.data.local_set import LocalSet
-from vaecli.data.memory_map import Block
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.files.decoding import decode, image_files
+from vaecli.data.files.memory_map import Block
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.local_set import LocalSet
 
 
 @dataclass(frozen=True, kw_only=True)

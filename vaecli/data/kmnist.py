@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaecli.data.downloaded import IdxSet, mnist_files
-from vaecli.data.images import Binarise
+from vaecli.data.files.images import Binarise
+from vaecli.data.sets.downloaded import IdxSet, mnist_files
 
 
 @dataclass(frozen=True, kw_only=True)

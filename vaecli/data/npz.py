@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecli.data import arrays
-from vaecli.data.base import Data, Split
-from vaecli.data.images import resize
-from vaecli.data.local_set import LocalSet
-from vaecli.data.memory_map import Block
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.files import arrays
+from vaecli.data.files.images import resize
+from vaecli.data.files.memory_map import Block
+from vaecli.data.sets.base import Data, Split
+from vaecli.data.sets.local_set import LocalSet
 
 SAVE_AGAIN = "write the file again with numpy.savez(path, x=array)"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from vaecli.data.base import Split
-from vaecli.data.decoding import decode, image_files
-from vaecli.data.downloaded import DownloadedSet
-from vaecli.data.images import Binarise
-from vaecli.errors import UsageError
+from vaecli.core.errors import UsageError
+from vaecli.data.files.decoding import decode, image_files
+from vaecli.data.files.images import Binarise
+from vaecli.data.sets.base import Split
+from vaecli.data.sets.downloaded import DownloadedSet
 
 FOLDERS = ("images_background", "images_evaluation")
 SIDE = 105  # pixels

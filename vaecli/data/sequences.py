@@ -7,12 +7,12 @@ from enum import Enum
 
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.data.sequence_set import SequenceSet
-from vaecli.data.sources import LSTMSource, MarkovSource
-from vaecli.data.splits import generator, plan_splits
-from vaecli.data.vocabulary import END, SPECIAL, Level, Vocabulary
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.files.vocabulary import END, SPECIAL, Level, Vocabulary
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.sequence_set import SequenceSet
+from vaecli.data.sets.sources import LSTMSource, MarkovSource
+from vaecli.data.sets.splits import generator, plan_splits
 
 MOST = {"examples": 10**6, "words": 10**4}
 

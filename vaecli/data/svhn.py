@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vaecli.data.base import Split
-from vaecli.data.checksummed import ChecksummedSet
+from vaecli.data.sets.base import Split
+from vaecli.data.sets.checksummed import ChecksummedSet
 
 PARTS = ("train", "test")  # without `extra`, which is of easier images
 

@@ -8,12 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
-from vaecli.data.base import Data
-from vaecli.data.place import place
-from vaecli.data.sequence_set import SequenceSet
-from vaecli.data.splits import FEWEST_EXAMPLES, plan_splits
-from vaecli.data.vocabulary import END, SPECIAL, Level, Vocabulary, pieces
-from vaecli.errors import UsageError, require
+from vaecli.core.errors import UsageError, require
+from vaecli.data.files.vocabulary import END, SPECIAL, Level, Vocabulary, pieces
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.place import place
+from vaecli.data.sets.sequence_set import SequenceSet
+from vaecli.data.sets.splits import FEWEST_EXAMPLES, plan_splits
 
 LARGEST = 10**9  # bytes; a text is held in memory several times over while it is read
 

@@ -10,15 +10,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.data.statistics import pixel_statistics
-from vaecli.diagnosis.estimate import mean_of
-from vaecli.diagnosis.rate import batches, distortion, examples
+from vaecli.core.optimizers import Adam
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.statistics import pixel_statistics
+from vaecli.evaluation.estimate import mean_of
+from vaecli.evaluation.passes import batches, distortion, examples
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.vae import VAE
-from vaecli.optimizers import Adam
-from vaecli.randomness import generator
 
 CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not the best
 

@@ -8,7 +8,7 @@ import math
 
 import torch
 
-from vaecli.diagnosis.rate import Encoded
+from vaecli.evaluation.passes import Encoded
 
 DELTA = 0.01
 EPSILONS = torch.logspace(-5, 1, 61, dtype=torch.float64)  # nats

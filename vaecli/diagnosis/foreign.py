@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.diagnosis import describe, judged
+from vaecli.diagnosis.diagnose import describe, judged
 from vaecli.diagnosis.foreign_model import ForeignModel
 from vaecli.diagnosis.mode import evaluation_mode
-from vaecli.diagnosis.rate import Encoded
 from vaecli.diagnosis.settings import DiagnosisConfig
+from vaecli.evaluation.passes import Encoded
 
 
 @torch.no_grad()

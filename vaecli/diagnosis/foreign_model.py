@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vaecli.models.posterior import StandardNormal
+from vaecli.models.priors.standard_normal import StandardNormal
 
 # What models raise for a batch of a shape that they do not take.
 REJECTIONS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)

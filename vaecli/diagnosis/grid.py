@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaecli.diagnosis.rate import Encoded
+from vaecli.evaluation.passes import Encoded
 from vaecli.models.vae import VAE
 
 REACH = 6.0  # in each latent; a standard normal is beyond it once in 500 million

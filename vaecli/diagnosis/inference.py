@@ -7,13 +7,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.diagnosis.estimate import mean_of
-from vaecli.diagnosis.rate import Encoded, examples, first_rows
-from vaecli.models.posterior import LOGVAR_RANGE
+from vaecli.core.optimizers import Adam
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data
+from vaecli.evaluation.estimate import mean_of
+from vaecli.evaluation.passes import Encoded, examples, first_rows
+from vaecli.models.posteriors.gaussian import LOGVAR_RANGE
 from vaecli.models.vae import VAE
-from vaecli.optimizers import Adam
-from vaecli.randomness import generator
 
 PAIRS = 2  # of z in each step: +eps and -eps, which cancels most of the gradient's noise in mu
 MEASURED = 32  # of z before and after

@@ -9,10 +9,10 @@ import warnings
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.diagnosis.rate import Encoded, sample_codes
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data
+from vaecli.evaluation.passes import Encoded, sample_codes
 from vaecli.models.vae import VAE
-from vaecli.randomness import generator
 
 COLUMNS = 10  # originals, reconstructions, samples in a row
 TRAVERSED = 6  # dimensions

@@ -7,11 +7,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.diagnosis.estimate import Estimate, mean_of
-from vaecli.diagnosis.rate import Encoded, distortion, first_rows, sample_codes
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data
+from vaecli.evaluation.estimate import Estimate, mean_of
+from vaecli.evaluation.passes import Encoded, distortion, first_rows, sample_codes
 from vaecli.models.vae import VAE
-from vaecli.randomness import generator
 
 
 def shuffled(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int) -> Estimate:

@@ -9,12 +9,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vaecli.data.base import Data
-from vaecli.diagnosis.estimate import mean_of
-from vaecli.diagnosis.rate import Encoded, examples
-from vaecli.models.posterior import gaussian_log_prob
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data
+from vaecli.evaluation.estimate import mean_of
+from vaecli.evaluation.passes import Encoded, examples
+from vaecli.models.posteriors.gaussian import gaussian_log_prob
 from vaecli.models.vae import VAE
-from vaecli.randomness import generator
 
 BUDGET = 2**28  # bytes of activations in one forward pass
 BATCH = 100  # examples whose samples are decoded together

@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 import torch
 
-from vaecli.diagnosis.estimate import Estimate, mean_of
-from vaecli.diagnosis.rate import Encoded, first_rows, sample_codes
-from vaecli.randomness import generator
+from vaecli.core.randomness import generator
+from vaecli.evaluation.estimate import Estimate, mean_of
+from vaecli.evaluation.passes import Encoded, first_rows, sample_codes
 
 MOST = 4000  # examples; half of them to fit, half to score
 NEIGHBOURS = 10

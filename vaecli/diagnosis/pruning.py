@@ -6,15 +6,10 @@ from __future__ import annotations
 
 import torch
 
-from vaecli.data.base import Data
-from vaecli.diagnosis.estimate import mean_of
-from vaecli.diagnosis.rate import (
-    VARIANCE_THRESHOLD,
-    Encoded,
-    distortion,
-    mean_variance,
-    sample_codes,
-)
+from vaecli.data.sets.base import Data
+from vaecli.evaluation.estimate import mean_of
+from vaecli.evaluation.measures import VARIANCE_THRESHOLD, mean_variance
+from vaecli.evaluation.passes import Encoded, distortion, sample_codes
 from vaecli.models.vae import VAE
 
 

@@ -9,13 +9,13 @@ import math
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.data.sequence_set import cut, unknown
-from vaecli.data.vocabulary import SPECIAL
-from vaecli.diagnosis.estimate import Estimate, mean_of
+from vaecli.data.files.vocabulary import SPECIAL
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.sequence_set import cut, unknown
 from vaecli.diagnosis.latent_use import derangement
-from vaecli.diagnosis.rate import Encoded, at_once, batches, examples, sample_codes
-from vaecli.models.sequences import SequenceVAE
+from vaecli.evaluation.estimate import Estimate, mean_of
+from vaecli.evaluation.passes import Encoded, at_once, batches, examples, sample_codes
+from vaecli.models.parts.sequences import SequenceVAE
 
 LEAST_AT_POSITION = 20  # sequences; the mean over fewer is noise
 OF_SOURCE = 200  # sequences whose likelihood under their source is computed

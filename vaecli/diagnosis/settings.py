@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 
 
 class Part(Enum):

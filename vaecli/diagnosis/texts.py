@@ -7,10 +7,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.diagnosis.rate import Encoded
-from vaecli.models.sequences import SequenceVAE
-from vaecli.randomness import generator
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data
+from vaecli.evaluation.passes import Encoded
+from vaecli.models.parts.sequences import SequenceVAE
 
 SHOWN = 8  # reconstructions, samples
 STEPS = 7  # of an interpolation, its ends among them

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vaecli.diagnosis.rate import VARIANCE_THRESHOLD
+from vaecli.evaluation.measures import VARIANCE_THRESHOLD
 
 # Below this rate (nats) there is hardly a code to speak of, used or not.
 LITTLE_RATE = 0.1

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.models.vae import VAE
 
 MOST_LATENTS = 10_000  # the diagnosis decomposes their covariance: 0.8 GB

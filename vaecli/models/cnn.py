@@ -11,11 +11,7 @@ from typing import ClassVar
 from torch import nn
 
 from vaecli.models.base import Capacity
-from vaecli.models.blocks import (
-    ConvDecoder,
-    ConvFamily,
-    conv_encoder,
-)
+from vaecli.models.parts.blocks import ConvDecoder, ConvFamily, conv_encoder
 
 
 @dataclass(frozen=True)

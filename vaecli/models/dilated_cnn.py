@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.models.base import Capacity
-from vaecli.models.sequences import SequenceDecoder, SequenceFamily
+from vaecli.models.parts.sequences import SequenceDecoder, SequenceFamily
 
 KERNEL = 3
 

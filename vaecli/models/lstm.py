@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.models.base import Capacity
-from vaecli.models.sequences import SequenceDecoder, SequenceFamily, run
+from vaecli.models.parts.sequences import SequenceDecoder, SequenceFamily, run
 
 
 @dataclass(frozen=True)

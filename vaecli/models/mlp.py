@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vaecli.models.base import Capacity, Family
-from vaecli.models.blocks import require_at_least, require_layers, require_size
+from vaecli.models.parts.blocks import require_at_least, require_layers, require_size
 
 
 @dataclass(frozen=True)

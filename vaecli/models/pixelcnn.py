@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.models.base import Capacity
-from vaecli.models.blocks import ConvFamily, require_size
 from vaecli.models.cnn import cnn_encoder
+from vaecli.models.parts.blocks import ConvFamily, require_size
 
 
 @dataclass(frozen=True)

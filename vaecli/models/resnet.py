@@ -13,11 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.models.base import Capacity
-from vaecli.models.blocks import (
-    ConvDecoder,
-    ConvFamily,
-    conv_encoder,
-)
+from vaecli.models.parts.blocks import ConvDecoder, ConvFamily, conv_encoder
 
 
 @dataclass(frozen=True)

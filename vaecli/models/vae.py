@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.models.likelihoods.base import Likelihood
-from vaecli.models.posterior import Posterior, StandardNormal
+from vaecli.models.posteriors.gaussian import Posterior
+from vaecli.models.priors.standard_normal import StandardNormal
 
 
 class Terms(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vaecli.errors import printable
+from vaecli.core.errors import printable
 
 NAME = "vaecli"
 WIDTH = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from vaecli.core.rundir import RunDirectory
 from vaecli.reporting.console import EVALUATIONS, ProgressBar, StackBar, evaluation_line
 from vaecli.reporting.tensorboard import TensorBoard
-from vaecli.rundir import RunDirectory
 
 
 class Recorder:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from vaecli.reporting.heat import heat_image
-from vaecli.reporting.mosaic import mosaic
+from vaecli.reporting.plots.heat import heat_image
+from vaecli.reporting.plots.mosaic import mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.data.statistics import CHUNK
-from vaecli.diagnosis.rate import examples
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.statistics import CHUNK
+from vaecli.evaluation.passes import examples
 from vaecli.models.likelihoods.gaussian import Gaussian
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.linear import LinearDecoder
-from vaecli.models.posterior import Posterior, StandardNormal
+from vaecli.models.posteriors.gaussian import Posterior
+from vaecli.models.priors.standard_normal import StandardNormal
 from vaecli.models.vae import VAE
 from vaecli.theory.linear_vae import Moments, Optimum, log_px, optimum
 

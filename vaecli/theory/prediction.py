@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import NamedTuple
 
-from vaecli.data.base import Data
+from vaecli.data.sets.base import Data
 from vaecli.models.base import Family
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
-from vaecli.objectives.strategies.base import Strategy
 from vaecli.theory.linear_vae import optimum
 from vaecli.theory.thresholds import cost, spectrum
 
@@ -46,18 +45,18 @@ def predict(
     data: Data,
     family: Family,
     likelihood: Likelihood,
-    strategies: tuple[Strategy, ...],
+    slots: frozenset[str],
     *,
     beta: float,
 ) -> Prediction | None:
     """The prediction for a run; None where this theory is silent.
 
+    slots: all that the run's strategies fill.
     It speaks of decoders whose pixels are independent given z (an autoregressive one has a better
     trivial solution), of the plain objective D + beta R, and of likelihoods with a known score.
     Silent too where the spectrum would take longer than a run should wait; `vae-predict` waits.
     """
-    plain = all(strategy.slots <= HARMLESS for strategy in strategies)
-    if family.autoregressive or not plain or cost(data) > AFFORDABLE:
+    if family.autoregressive or not slots <= HARMLESS or cost(data) > AFFORDABLE:
         return None
     found = spectrum(data, likelihood)
     if found is None:

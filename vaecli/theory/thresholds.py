@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
-from vaecli.data.statistics import pixel_statistics
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.models.likelihoods.base import Likelihood
 
 DENSE = 2048  # scores up to which the whole D x D covariance is decomposed

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data, is_memory_mapped
-from vaecli.randomness import generator
+from vaecli.core.randomness import generator
+from vaecli.data.sets.base import Data, is_memory_mapped
 
 
 class Batches:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.atomic import sync, whole
-from vaecli.errors import UsageError
+from vaecli.core.atomic import sync, whole
+from vaecli.core.errors import UsageError
 
 FORMAT = 2  # raised whenever the content changes its meaning
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.objectives.objective import Outcome
 from vaecli.training.settings import Compile
 

@@ -13,15 +13,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data, Kind
-from vaecli.data.vocabulary import PAD
-from vaecli.diagnosis.information import mutual_information
-from vaecli.diagnosis.rate import Encoded, look, measured
+from vaecli.core.optimizers import Adam, AdamW, take_moments
+from vaecli.core.randomness import derive, generator
+from vaecli.data.files.vocabulary import PAD
+from vaecli.data.sets.base import Data, Kind
+from vaecli.evaluation.aggregate import mutual_information
+from vaecli.evaluation.measures import measured
+from vaecli.evaluation.passes import Encoded, look
 from vaecli.objectives.objective import Objective, Outcome
 from vaecli.objectives.schedules.base import Schedule
 from vaecli.objectives.strategies.base import State, Strategy, Update
-from vaecli.optimizers import Adam, AdamW, take_moments
-from vaecli.randomness import derive, generator
 from vaecli.training import checkpoint
 from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vaecli.errors import UsageError, require
+from vaecli.core.errors import UsageError, require
 from vaecli.training.settings import Amp
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Data
+from vaecli.data.sets.base import Data
 from vaecli.training.batches import Batches
 
 WIDTH = 8  # positions; a batch is cut to a multiple of it, so that there are few shapes

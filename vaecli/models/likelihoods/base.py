@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 
 
 @dataclass(eq=False)  # modules are compared and hashed by identity

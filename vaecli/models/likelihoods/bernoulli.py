@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 from vaecli.models.likelihoods.base import Likelihood
 
 # A pixel that is never on would ask for a logit of minus infinity. The floor costs at most 1e-4

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vaecli.data.base import Kind
-from vaecli.data.vocabulary import PAD
+from vaecli.data.files.vocabulary import PAD
+from vaecli.data.sets.base import Kind
 from vaecli.models.likelihoods.base import Likelihood
 
 UNSEEN = 1e-6  # share given to a token that does not occur, as padding never does

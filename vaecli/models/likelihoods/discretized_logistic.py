@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from vaecli.data.base import Kind
+from vaecli.data.sets.base import Kind
 from vaecli.models.likelihoods.base import Likelihood
 
 LEVELS = 256

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vaecli.data.base import Kind
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.sets.base import Kind
 from vaecli.models.likelihoods.base import Likelihood
 
 LOG_2PI = math.log(2 * math.pi)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from vaecli.data.base import Kind
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.sets.base import Kind
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.models.likelihoods.gaussian import LOG_2PI, standard_normal
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecli.errors import UsageError, require
+from vaecli.core.errors import UsageError, require
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.objectives.schedules.base import Schedule
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.objectives.strategies.base import State, Strategy, Update
 
 if TYPE_CHECKING:
-    from vaecli.diagnosis.rate import Encoded
+    from vaecli.evaluation.passes import Encoded
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Aggressive(Strategy):
 
     def after_epoch(self, state: State, validation: Encoded) -> State:
         """Switch off once mutual information has failed to grow often enough."""
-        from vaecli.diagnosis.information import mutual_information
+        from vaecli.evaluation.aggregate import mutual_information
 
         if not state["aggressive.on"]:
             return state

@@ -13,7 +13,7 @@ from vaecli.models.base import Family
 from vaecli.models.vae import VAE, Terms
 
 if TYPE_CHECKING:
-    from vaecli.diagnosis.rate import Encoded
+    from vaecli.evaluation.passes import Encoded
 
 State = dict[str, Tensor]  # all of it goes into the checkpoint; no gradient is kept in it
 

@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.models.base import Family
-from vaecli.models.posterior import LatentSequence, committed_rate
+from vaecli.models.priors.latent_sequence import LatentSequence, committed_rate
 from vaecli.models.vae import VAE
 from vaecli.objectives.strategies.base import Strategy
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vaecli.data.vocabulary import UNKNOWN
-from vaecli.errors import require
+from vaecli.core.errors import require
+from vaecli.data.files.vocabulary import UNKNOWN
 from vaecli.models.base import Family
 from vaecli.models.vae import VAE, Reading
 from vaecli.objectives.strategies.base import Strategy

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.models.vae import Terms
 from vaecli.objectives.strategies.base import State, Strategy, distortion
 

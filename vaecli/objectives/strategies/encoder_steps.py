@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.objectives.strategies.base import State, Strategy, Update
 
 MOST = 1000  # encoder updates: with many more the decoder never moves

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vaecli.reporting.comparison.groups import Comparison, Setting, Spread
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.settings import Comparison, Setting, Spread
 
 SHORT_STATUS = {
     "HEALTHY": "HEALTHY",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.settings import (
+from vaecli.reporting.comparison.groups import (
     BETA,
     LATENT_DIM,
     STATUSES,
@@ -14,6 +13,7 @@ from vaecli.reporting.comparison.settings import (
     Setting,
     names,
 )
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.swept import number, text
 from vaecli.reporting.reading import value
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from vaecli.errors import printable
+from vaecli.core.errors import printable
 from vaecli.reporting.comparison.columns import counted, present, shown_spread
-from vaecli.reporting.comparison.settings import Comparison
+from vaecli.reporting.comparison.groups import Comparison
 from vaecli.reporting.comparison.swept import text
 from vaecli.reporting.comparison.tables import endings, runs_of
 

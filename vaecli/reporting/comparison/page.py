@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from vaecli.atomic import write_text
-from vaecli.errors import UsageError
+from vaecli.core.atomic import write_text
+from vaecli.core.errors import UsageError
+from vaecli.core.rundir import missing, remove
 from vaecli.reporting.comparison.columns import (
     UNIT,
     Column,
@@ -22,14 +23,13 @@ from vaecli.reporting.comparison.columns import (
     why,
 )
 from vaecli.reporting.comparison.findings import cautions, findings, introduction
-from vaecli.reporting.comparison.plots import Plot, choose
+from vaecli.reporting.comparison.groups import Comparison, Setting
+from vaecli.reporting.comparison.plots.plots import Plot, choose
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.settings import Comparison, Setting
 from vaecli.reporting.comparison.swept import text
 from vaecli.reporting.comparison.tables import comparison_csv, comparison_markdown, note, runs_of
-from vaecli.reporting.page_style import BANNERS, CSS, UNKNOWN_BANNER
-from vaecli.reporting.page_tables import escaped, fold
-from vaecli.rundir import missing, remove
+from vaecli.reporting.page.style import BANNERS, CSS, UNKNOWN_BANNER
+from vaecli.reporting.page.tables import escaped, fold
 
 PAGE, REPORT = "comparison.html", "report.html"
 _CSS = """

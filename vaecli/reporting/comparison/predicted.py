@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, names
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.settings import BETA, Comparison, Setting, names
 from vaecli.reporting.comparison.swept import canonical
 from vaecli.reporting.reading import leaf, value
 

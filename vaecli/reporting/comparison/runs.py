@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from vaecli.identity import flat
+from vaecli.config.identity import flat
+from vaecli.core.rundir import SUMMARY
+from vaecli.core.untrusted import glance, text_of, yaml_text
 from vaecli.reporting.reading import value
-from vaecli.rundir import SUMMARY
-from vaecli.untrusted import glance, text_of, yaml_text
 
 DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from vaecli.errors import require
+from vaecli.core.errors import require
 from vaecli.reporting.comparison.columns import KNOWN
-from vaecli.reporting.comparison.settings import Comparison
+from vaecli.reporting.comparison.groups import Comparison
 from vaecli.reporting.comparison.swept import order
 
 

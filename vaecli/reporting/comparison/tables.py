@@ -7,7 +7,7 @@ import io
 import re
 from typing import Any
 
-from vaecli.errors import printable
+from vaecli.core.errors import printable
 from vaecli.reporting.comparison.columns import (
     COLUMNS,
     UNIT,
@@ -19,8 +19,8 @@ from vaecli.reporting.comparison.columns import (
     shown_spread,
     why,
 )
+from vaecli.reporting.comparison.groups import Comparison, Setting
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.settings import Comparison, Setting
 from vaecli.reporting.comparison.swept import text
 
 WIDTH = 120  # of the console's table

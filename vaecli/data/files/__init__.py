@@ -1,0 +1,1 @@
+"""Readers of file formats, and how what they read is kept."""

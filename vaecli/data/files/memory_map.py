@@ -1,0 +1,98 @@
+"""Data that may not fit in memory: gathered into a tensor, or once into a memory-mapped file.
+
+Both hold the rows in the order of the splits, so that each split is a contiguous view and nothing
+is copied; one code indexes either. The mapped file is a cache of vaecli's own, in the folder
+$VAECLI_CACHE/memmap (~/.cache/vaecli/memmap); deleting it only costs the time to write it again.
+"""
+
+# M examples used
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaecli.core.atomic import whole
+from vaecli.core.errors import UsageError
+
+Block = tuple[np.ndarray, np.ndarray]  # positions (B,) in the result, rows (B, ...) that go there
+
+GIGABYTE = 10**9
+log = logging.getLogger(__name__)
+
+
+def exceeds(shape: tuple[int, ...], dtype: np.dtype, limit_gb: float) -> bool:
+    """Whether an array of this shape and type is larger than `limit_gb`."""
+    return math.prod(shape) * dtype.itemsize > limit_gb * GIGABYTE
+
+
+def gather(
+    blocks: Iterable[Block],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    limit_gb: float,
+    facts: object,
+) -> Tensor:
+    """The rows of `blocks` as a tensor of `shape` (M, ...), mapped from a file above `limit_gb`.
+
+    `facts` is everything that determines the rows: a file written for equal facts is used again,
+    and then `blocks` is not read. Raises UsageError if the cache cannot be written.
+    """
+    if not exceeds(shape, dtype, limit_gb):
+        array = np.empty(shape, dtype)
+        for positions, rows in blocks:
+            array[positions] = rows
+        return torch.from_numpy(array)
+    path = _cache_file((facts, shape, dtype.str))
+    if not path.is_file():
+        log.info("larger than data.memory_limit_gb=%g: writing %s once", limit_gb, path)
+        try:
+            _write(blocks, shape, dtype, path)
+        except OSError as error:
+            raise UsageError(
+                "data.memory_limit_gb",
+                limit_gb,
+                f"the data is larger, and {path} cannot be written ({error.strerror})",
+                "point the environment variable VAECLI_CACHE at a disk with room, or raise it",
+            ) from error
+    return _open(path)
+
+
+def _write(blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
+    # Written with seek and write: pages of a writable map would stay in memory until synced.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row_bytes = math.prod(shape[1:]) * dtype.itemsize
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    with whole(path, mark=f".{os.getpid()}") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        for positions, rows in blocks:
+            rows = np.ascontiguousarray(rows, dtype)
+            for position, row in zip(positions.tolist(), rows, strict=True):
+                file.seek(start + position * row_bytes)
+                file.write(row.data)
+
+
+def _open(path: Path) -> Tensor:
+    # Read-only: a copy-on-write map is refused by the kernel once it is larger than the memory.
+    array = np.load(path, mmap_mode="r")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")  # vaecli never writes to it
+        x = torch.from_numpy(array)
+    x.memory_mapped = True
+    return x
+
+
+def _cache_file(facts: object) -> Path:
+    folder = Path(os.environ.get("VAECLI_CACHE", "~/.cache/vaecli")).expanduser()
+    return folder / "memmap" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.npy"

@@ -1,0 +1,1 @@
+"""Bases of the data sets: splits, downloads, statistics."""

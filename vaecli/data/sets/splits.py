@@ -1,0 +1,92 @@
+"""Who goes where: which examples form the training, validation and test parts, by `data.seed`."""
+
+# N examples of the source, M examples used
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaecli.core.errors import require
+from vaecli.data.sets.base import Split, is_memory_mapped
+
+FEWEST_EXAMPLES = 10  # below this a split has no meaning
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """A CPU generator of its own for each purpose, so that no draw shifts another."""
+    digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The source rows in use, shuffled: first the test part, then validation, then training."""
+
+    order: Tensor  # (M,) int64 rows of the source
+    n_test: int
+    n_val: int
+
+    def parts(self, x: Tensor, y: Tensor | None) -> tuple[Split, Split, Split]:
+        """(train, val, test) as contiguous views of x (M, ...) and y (M,), already in `order`.
+
+        Views of a memory-mapped file are marked as such, so that they are not copied whole.
+        """
+        ends = (0, self.n_test, self.n_test + self.n_val, len(self.order))
+        test, val, train = (
+            Split(x[a:b], None if y is None else y[a:b])
+            for a, b in zip(ends[:-1], ends[1:], strict=True)
+        )
+        for part in (train, val, test):
+            part.x.memory_mapped = is_memory_mapped(x)  # an attribute does not pass to views
+        return train, val, test
+
+
+def plan_splits(
+    n: int,
+    *,
+    seed: int,
+    val_fraction: float,
+    test_fraction: float = 0.0,
+    limit: int | None = None,
+    key: str = "data.name",
+    value: object = "",
+) -> Plan:
+    """Shuffle n examples by `seed` and divide them.
+
+    `test_fraction` is of all n, `val_fraction` of what remains, and at most `limit` training
+    examples are kept. A wish for 0 < fraction gets at least one example. Raises UsageError, which
+    names `key` and `value`, if there are fewer than FEWEST_EXAMPLES, or none is left to train on.
+    """
+    require(
+        n >= FEWEST_EXAMPLES,
+        key,
+        value,
+        f"holds {n} examples, and at least {FEWEST_EXAMPLES} are needed",
+        "point it at a larger data set",
+    )
+    order = torch.randperm(n, generator=generator(seed, "split"))
+    n_test = _share(n, test_fraction)
+    require(
+        n - n_test >= 2, "data.test_fraction", test_fraction,
+        f"leaves {n - n_test} of {n} examples to train on and to validate", "try 0.1",
+    )  # fmt: skip
+    n_val = _share(n - n_test, val_fraction)
+    n_train = n - n_test - n_val
+    require(
+        n_train >= 1,
+        "data.val_fraction",
+        val_fraction,
+        f"leaves nothing to train on of {n} examples",
+        "try data.val_fraction=0.1",
+    )
+    if limit is not None:
+        n_train = min(n_train, limit)
+    return Plan(order[: n_test + n_val + n_train], n_test, n_val)
+
+
+def _share(n: int, fraction: float) -> int:
+    return max(1, round(n * fraction)) if fraction > 0 else 0

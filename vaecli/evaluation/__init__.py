@@ -1,0 +1,1 @@
+"""One pass over a split: what training and diagnosis both measure."""

@@ -1,0 +1,1 @@
+"""Plots over many runs."""

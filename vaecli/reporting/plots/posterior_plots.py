@@ -1,0 +1,155 @@
+"""The aggregate posterior, dimension by dimension. N examples, Z latent dimensions; nats."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from vaecli.reporting.plots.figure import ACTIVE, COLLAPSED, INK, MARK, SOFT, empty, figure, titled
+from vaecli.reporting.reading import leaf, per_dim, value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_PANELS = 12
+COLUMNS = 4
+DEAD_BESIDE_ACTIVE = 2  # collapsed dimensions that are shown for comparison
+DEAD_ALONE = 4  # and where all have collapsed: more would be the same picture again
+SINGLE = 5  # examples whose own posterior is drawn
+WIDEST = 6.0  # prior standard deviations to either side; what lies beyond is counted at the edge
+
+
+def aggregate_posterior(
+    codes: Tensor, diagnosis: dict, *, mu: Tensor | None = None, logvar: Tensor | None = None
+) -> Figure:
+    """Histograms of the sampled codes z_j (N, Z) over the split, against N(0, 1).
+
+    mu, logvar (N, Z), if given: q(z_j|x) of a few examples, faint.
+    """
+    z = codes.detach().double().cpu().numpy()
+    z = z[np.isfinite(z).all(axis=1)]  # (N, Z)
+    kl = np.array(per_dim(diagnosis, "kl_per_dim"))
+    threshold = float(diagnosis.get("threshold") or 0.01)
+    shown = chosen(kl, threshold)
+    rows = max(1, -(-len(shown) // COLUMNS))
+    height = 1.45 + 1.4 * rows
+    drawn, frame = figure(height)
+    drawn.set_layout_engine("none")
+    frame.set_position((0.03, 0.5 / height, 0.95, 1 - 1.5 / height))
+    titled(frame, _finding(diagnosis, some=bool((kl > threshold).any())), _LESSON)
+    if not len(z) or not shown:
+        empty(frame, "no finite code was recorded")
+        return drawn
+    frame.set_axis_off()
+    reach = float(np.clip(np.quantile(np.abs(z[:, shown]), 0.999), 3.5, WIDEST))
+    marginal = per_dim(diagnosis, "information", "marginal_kl_per_dim")
+    singles = _singles(mu, logvar)
+    for number, j in enumerate(shown):
+        row, column = divmod(number, COLUMNS)
+        panel = frame.inset_axes(
+            (column / COLUMNS, 1 - (row + 0.87) / rows, 0.9 / COLUMNS, 0.66 / rows)
+        )
+        colour = ACTIVE if kl[j] > threshold else COLLAPSED
+        _panel(panel, z[:, j], singles[:, :, j] if len(singles) else singles, reach, colour)
+        words = f"z_{j}: KL {_small(kl[j])}"
+        if j < len(marginal):
+            words += f", all {_small(marginal[j])}"
+        panel.set_title(words, loc="left", fontsize=8.5, pad=3, color=INK,
+                        weight="bold" if kl[j] > threshold else "normal")  # fmt: skip
+    _legend(drawn, singles=len(singles) > 0, height=height)
+    return drawn
+
+
+_LESSON = (
+    "Bars: the codes z_j of all examples. Dashed: the prior. Healthy: the narrow curves of single "
+    "examples lie apart and together fill the prior. Collapsed (grey): each single curve is the "
+    "prior already. Nats from the prior: KL, single examples on average; all, all codes together."
+)
+
+
+def chosen(kl: np.ndarray, threshold: float) -> list[int]:
+    """The dimensions to show: those of largest KL (Z,), and a few that have collapsed."""
+    order = np.argsort(-np.nan_to_num(kl, nan=-1.0), kind="stable")
+    active = [int(j) for j in order if kl[j] > threshold]
+    dead = [int(j) for j in order[::-1] if not kl[j] > threshold]  # the most dead first
+    beside = DEAD_BESIDE_ACTIVE if active else DEAD_ALONE
+    kept = dead[:beside][::-1]
+    return active[: MOST_PANELS - len(kept)] + kept
+
+
+def _finding(diagnosis: dict, *, some: bool) -> str:
+    """`some`: whether any dimension is active."""
+    if not some:
+        return "No dimension tells examples apart"
+    apart = value(diagnosis, "information", "aggregate_kl")
+    if apart is None:
+        return "The codes of all examples against the prior"
+    bound = "at most " if leaf(diagnosis, "information", "saturated") else ""
+    return f"All codes together are {bound}{_small(apart)} nats from the prior"
+
+
+def _small(nats: float) -> str:
+    """Two digits; an estimate of nothing may fall below 0 by chance, and is 0."""
+    if not math.isfinite(nats):
+        return "not known"
+    return f"{nats:.2g}" if abs(nats) >= 0.005 else "0.00"
+
+
+def _singles(mu: Tensor | None, logvar: Tensor | None) -> np.ndarray:
+    """Mean and standard deviation of the posteriors of a few examples, (examples, 2, Z)."""
+    if mu is None or logvar is None or not len(mu):
+        return np.zeros((0, 2, 0))
+    few = np.linspace(0, len(mu) - 1, min(SINGLE, len(mu))).round().astype(int)
+    centre = mu.detach().double().cpu().numpy()[few]
+    width = np.exp(0.5 * np.clip(logvar.detach().double().cpu().numpy()[few], -30, 20))
+    both = np.stack([centre, width], axis=1)  # (examples, 2, Z)
+    return both[np.isfinite(both).all(axis=(1, 2))]
+
+
+def _panel(axes: Axes, z: np.ndarray, singles: np.ndarray, reach: float, colour: str) -> None:
+    """One dimension: z (N,), singles (examples, 2)."""
+    edges = np.linspace(-reach, reach, int(np.clip(4 * len(z) ** (1 / 3), 20, 60)) + 1)
+    counts, _ = np.histogram(np.clip(z, -reach, reach), edges)
+    density = counts / (len(z) * np.diff(edges))
+    along = np.linspace(-reach, reach, 400)
+    prior = _normal(along, 0.0, 1.0)
+    top = 1.12 * max(density.max(), prior.max())
+    axes.stairs(density, edges, fill=True, color=colour, alpha=0.75)
+    for centre, width in singles:
+        # Points around the mean too: the panel's grid steps across a precise posterior.
+        along_one = np.sort(np.append(along, centre + width * np.linspace(-4, 4, 41)))
+        curve = _normal(along_one, centre, width)
+        # To the height of the panel: at the scale of the bars a precise posterior is a needle.
+        axes.plot(along_one, curve / (_normal(centre, centre, width)) * prior.max(), color=MARK,
+                  linewidth=0.9, alpha=0.55)  # fmt: skip
+    axes.plot(along, prior, color=INK, linewidth=1.1, linestyle=(0, (4, 2)))
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(0, top)
+    axes.set_yticks([])
+    axes.set_xticks([-2, 0, 2])
+    axes.tick_params(labelsize=7.5, colors=SOFT, length=2, pad=1.5)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(SOFT)
+
+
+def _normal(at: np.ndarray, centre: float, width: float) -> np.ndarray:
+    return np.exp(-0.5 * ((at - centre) / width) ** 2) / (width * math.sqrt(2 * math.pi))
+
+
+def _legend(drawn: Figure, *, singles: bool, height: float) -> None:
+    handles: list = [
+        Patch(color=ACTIVE, alpha=0.75, label="codes, active"),
+        Patch(color=COLLAPSED, alpha=0.75, label="codes, collapsed"),
+        Line2D([], [], color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="prior N(0, 1)"),
+    ]
+    if singles:
+        label = "q(z_j|x) of single examples, at one height"
+        handles.append(Line2D([], [], color=MARK, linewidth=1.2, label=label))
+    drawn.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.04 / height),
+                 ncols=len(handles), frameon=False, fontsize=8.5)  # fmt: skip

@@ -1,0 +1,110 @@
+"""From a validated config and its data to the objective that is trained."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from vaecli.config.schema import Config
+from vaecli.core.errors import require
+from vaecli.core.machine import free_bytes
+from vaecli.core.randomness import derive
+from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.statistics import pixel_statistics
+from vaecli.models.likelihoods.base import Likelihood
+from vaecli.objectives.objective import Objective
+from vaecli.theory import prediction
+from vaecli.theory.prediction import Prediction
+from vaecli.training.compiling import chosen
+
+MOST_STEPS = 10**8  # beta at each of them is held in memory
+COPIES = 4  # of the weights, in training: themselves, the gradient, Adam's two moments
+
+
+def check(config: Config, data: Data) -> None:
+    """Raise UsageError for combinations that only the data can tell are wrong."""
+    n = len(data.train.x)
+    size = config.trainer.batch_size
+    require(
+        size <= n,
+        "trainer.batch_size",
+        size,
+        f"is larger than the training split of {data.name} ({n} examples)",
+        f"use trainer.batch_size={n} or less",
+    )
+    _require_fitting(config, data)
+    config.model.validate_shape(data.shape)
+    _, likelihood = config.make_likelihood(data)
+    per_epoch = n // size
+    steps = config.trainer.total_steps(per_epoch)
+    require(
+        steps <= MOST_STEPS, "trainer.epochs", config.trainer.epochs,
+        f"are {steps:,} updates, more than {MOST_STEPS:,}", "choose fewer",
+    )  # fmt: skip
+    config.schedule.curve(steps, per_epoch)
+    chosen(config.trainer.compile, data.device, steps=1)
+    _require_room(config, data, likelihood)
+
+
+def _require_fitting(config: Config, data: Data) -> None:
+    """Raise UsageError for a family of images over sequences, or the other way round."""
+    sequences = data.kind is Kind.TOKENS
+    wanted, other = ("sequences", "lstm") if sequences else ("images", "mlp")
+    require(
+        config.model.of_sequences is sequences, "model", config.plain["model"]["name"],
+        f"is not for {wanted}, and data={data.name} holds {wanted}", f"try model={other}",
+    )  # fmt: skip
+
+
+def _require_room(config: Config, data: Data, likelihood: Likelihood) -> None:
+    """Raise UsageError, before anything is allocated, for a model that memory cannot hold."""
+    free = free_bytes(data.device)
+    try:
+        with torch.device("meta"):
+            parts = _networks(config, data, likelihood)
+        weights = [p for part in parts for p in part.parameters()]
+        need = COPIES * sum(p.numel() * p.element_size() for p in weights)
+    except (RuntimeError, OverflowError, TypeError):  # a size that is no size
+        need = math.inf
+    require(
+        free is None or need <= free, "model", config.plain["model"]["name"],
+        f"needs {need / 2**30:.3g} GiB for its weights, their gradients and Adam's moments"
+        + ("" if free is None else f", and {free / 2**30:.3g} GiB are free"),
+        "make it smaller: model.latent_dim, model.encoder_width, decoder=small",
+    )  # fmt: skip
+
+
+def _networks(config: Config, data: Data, likelihood: Likelihood) -> tuple[nn.Module, nn.Module]:
+    encoder = config.model.encoder(data.shape, 2 * config.model.latent_dim)
+    return encoder, config.model.decoder(data.shape, likelihood.outputs, config.capacity)
+
+
+def build(config: Config, data: Data) -> Objective:
+    """A new objective on the data's device; its initialisation depends on the seed alone."""
+    _, likelihood = config.make_likelihood(data)
+    mean, variance = pixel_statistics(data)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(config.seed, "initialisation"))
+        encoder, decoder = _networks(config, data, likelihood)
+        vae = config.model.vae(
+            encoder=encoder,
+            decoder=decoder,
+            likelihood=likelihood,
+            output_bias=likelihood.start(mean, variance),
+            latent_dim=config.model.latent_dim,
+            autoregressive=config.model.autoregressive,
+            shape=data.shape,
+        )
+        objective = Objective(vae, config.strategies)
+    if data.device.type == "cuda":  # what tensor cores want; a CPU gains nothing (docs/speed.md)
+        return objective.to(data.device, memory_format=torch.channels_last)
+    return objective.to(data.device)
+
+
+def predict(data: Data, config: Config) -> Prediction | None:
+    """What theory expects of the run; None where it is silent."""
+    _, likelihood = config.make_likelihood(data)
+    slots = frozenset().union(*(strategy.slots for strategy in config.strategies))
+    return prediction.predict(data, config.model, likelihood, slots, beta=config.schedule.beta)

@@ -1,0 +1,1 @@
+"""Sweeps whose jobs run elsewhere."""

@@ -1,0 +1,112 @@
+"""The directory of a sweep: who is at work in it, and which job each run in it belongs to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vaecli.config.identity import config_hash
+from vaecli.config.resume import SWEEP
+from vaecli.config.schema import to_yaml
+from vaecli.core.errors import require
+from vaecli.core.rundir import RunDirectory, has_begun, hold, unwritable
+from vaecli.core.untrusted import yaml_text
+
+Plain = dict[str, Any]
+
+
+def require_sweep(directory: Path, *, resume: bool) -> None:
+    """Raise UsageError unless a sweep can begin in `directory`, or go on there."""
+    if resume:
+        with _held(directory):
+            return
+    require(
+        not (directory / SWEEP).exists(), "hydra.sweep.dir", directory, "already holds a sweep",
+        f"choose another one, or go on with it: vae-train resume={directory}",
+    )  # fmt: skip
+
+
+@contextmanager
+def working_on(directory: Path, typed: list[str], *, resume: bool) -> Iterator[None]:
+    """Write down what was typed, and let no other process begin or go on here meanwhile.
+
+    Raises UsageError if one was faster, or the directory cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with _held(directory):
+        if not resume:
+            require_sweep(directory, resume=False)
+        try:
+            RunDirectory(directory).write_text(SWEEP, to_yaml(typed))
+        except OSError as error:
+            raise unwritable(directory, error, new=not resume) from error
+        yield
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(directory, error, new=False) from error
+    try:
+        require(
+            hold(handle), "resume", directory, "is a sweep that another process is at work on",
+            "wait for its end, or stop it",
+        )  # fmt: skip
+        yield
+    finally:
+        os.close(handle)
+
+
+def runs_in(sweep: Path) -> dict[Path, Plain]:
+    """The runs that have begun, in order, and the resolved config of each. Changes nothing."""
+    directories = (path.parent for path in sweep.glob("*/config.yaml"))
+    found = {}
+    for directory in sorted(directories, key=number):
+        plain = config_in(directory)
+        if plain is not None:
+            found[directory] = plain
+    return found
+
+
+def config_in(directory: Path) -> Plain | None:
+    """The config of the run that has begun in `directory`; None if there is none to be read."""
+    if not has_begun(directory):
+        return None
+    try:
+        text = yaml_text(directory / "config.yaml")
+        plain = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    except Exception:  # yaml's and OmegaConf's errors share no base
+        return None
+    return plain if isinstance(plain, dict) else None
+
+
+def match(wanted: list[Plain], found: dict[Path, Plain]) -> list[Path | None]:
+    """For each config its run; each run is given out once.
+
+    A run of the same length comes before one that only has to go on for longer.
+    """
+    left = dict(found)
+    places: list[Path | None] = [None] * len(wanted)
+    for any_length in (False, True):
+        by_hash: dict[str, list[Path]] = {}
+        for directory, plain in left.items():
+            by_hash.setdefault(config_hash(plain, any_length=any_length), []).append(directory)
+        for job, plain in enumerate(wanted):
+            same = by_hash.get(config_hash(plain, any_length=any_length))
+            if places[job] is None and same:
+                places[job] = same.pop(0)
+                del left[places[job]]
+    return places
+
+
+def number(directory: Path) -> tuple[int, str]:
+    """A sweep's runs are numbered: 10_... comes after 9_..."""
+    first = directory.name.partition("_")[0]
+    return (int(first) if first.isdecimal() else 0, directory.name)

@@ -1,0 +1,51 @@
+"""How many runs fit into one stack."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaecli.core.machine import free_bytes
+from vaecli.data.sets.base import Data
+from vaecli.objectives.objective import Objective
+
+SHARE = 0.6  # of the free memory, the rest for evaluations and what the allocator leaves unused
+COPIES = 6  # of the weights: themselves, the gradient, Adam's two moments, the run's start, a spare
+ROOM = 3  # times what autograd keeps of a forward pass: the passes' own intermediates come on top
+
+
+def largest_stack(objective: Objective, data: Data, batch_size: int) -> int | None:
+    """How many runs like this one fit into free memory; None where that cannot be told.
+
+    Looked up from one forward pass: the weights, and what autograd keeps for the way back.
+    """
+    free = free_bytes(data.device)
+    if free is None:
+        return None
+    weights = sum(p.numel() * p.element_size() for p in objective.parameters())
+    need = COPIES * weights + ROOM * _kept_by_autograd(objective, data, batch_size)
+    return max(1, int(SHARE * free / need))
+
+
+def _kept_by_autograd(objective: Objective, data: Data, batch_size: int) -> int:
+    own = {p.untyped_storage().data_ptr() for p in objective.parameters()}
+    kept: dict[int, int] = {}
+
+    def remember(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+        try_pass(objective, data, batch_size)
+    return sum(kept.values())
+
+
+def try_pass(objective: Objective, data: Data, batch_size: int) -> Tensor:
+    """The loss () of one forward pass over the first examples, with no noise, at beta 1."""
+    device = data.device
+    x = data.batch(data.train, torch.arange(batch_size))
+    shapes = objective.vae.noise_shapes(len(x))
+    noise = {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
+    return objective(x, noise, torch.ones((), device=device), objective.init_state())[0]

@@ -29,14 +29,14 @@ PHASES = {
     "evaluations": ["vaecli.training.fit.Fit.pause"],
     "evaluations, written": ["vaecli.reporting.recorder.Recorder.evaluation"],
     "checkpoints": ["vaecli.training.checkpoint.save"],
-    "diagnosis: bound on log p(x), K = 100": ["vaecli.diagnosis.importance_weighted"],
+    "diagnosis: bound on log p(x), K = 100": ["vaecli.diagnosis.diagnose.importance_weighted"],
     "diagnosis: aggregate posterior": ["vaecli.diagnosis.information"],
     "diagnosis: use of z": [
         f"vaecli.diagnosis.latent_use.{name}" for name in ("shuffled", "replaced", "ablation")
     ],
     "diagnosis: pruning": ["vaecli.diagnosis.pruning"],
     "diagnosis: no-code baseline": ["vaecli.diagnosis.baseline"],
-    "diagnosis: inference lag": ["vaecli.diagnosis.refine"],
+    "diagnosis: inference lag": ["vaecli.diagnosis.diagnose.refine"],
     "diagnosis: probes": ["vaecli.diagnosis.probes"],
     "diagnosis: the rest": ["vaecli.runs.report.diagnose"],
     "t-SNE": ["vaecli.diagnosis.latent_space.tsne"],

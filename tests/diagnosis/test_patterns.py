@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracle import linear
 
-from vaecli.diagnosis import diagnose
+from vaecli.diagnosis.diagnose import diagnose
 from vaecli.diagnosis.settings import DiagnosisConfig
 from vaecli.diagnosis.verdict import findings
 from vaecli.evaluation.passes import NotFinite

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from torch.distributions import MultivariateNormal
 
 from vaecli.data.sets.base import Data, Kind, Split
-from vaecli.diagnosis import diagnose
+from vaecli.diagnosis.diagnose import diagnose
 from vaecli.diagnosis.settings import DiagnosisConfig, Part
 from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic
 from vaecli.models.likelihoods.gaussian import Gaussian

@@ -55,8 +55,8 @@ import torch
 torch.set_num_threads(1)
 from hydra import compose, initialize_config_dir
 from vaecli.build import build
-from vaecli.compose import CONFIGS
-from vaecli.config import read
+from vaecli.config.compose import CONFIGS
+from vaecli.config.schema import read
 from vaecli.data.base import Data, Kind, Split
 from vaecli.data.memory_map import _open
 from vaecli.training.fit import Fit

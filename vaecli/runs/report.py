@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from vaecli.config.schema import Config, to_yaml
-from vaecli.core import machine as environment
+from vaecli.core import machine
 from vaecli.core.rundir import SUMMARY, RunDirectory
 from vaecli.data.sets.base import Data, Kind
-from vaecli.diagnosis import diagnose, latent_space, verdict
+from vaecli.diagnosis import latent_space, verdict
+from vaecli.diagnosis.diagnose import diagnose
 from vaecli.diagnosis.foreign_model import ForeignModel
 from vaecli.diagnosis.texts import said
 from vaecli.evaluation.passes import Encoded, sample_codes
@@ -141,7 +142,7 @@ def report_foreign(
         {"run_state": "done", "overrides": [f"--model={name}", f"--data={data.name}"]},
     )
     directory.write_text("config.resolved.yaml", to_yaml({"data": config.plain["data"]}))
-    directory.write_json("environment.json", environment.describe(data.device, {}))
+    directory.write_json("environment.json", machine.describe(data.device, {}))
     pictures = _pictures_of_codes(data, encoded, config) if settings.plots else None
     directory.write_json("diagnosis.json", diagnosis)
     return diagnosis, _page(directory, diagnosis, pictures, f"{name} on {data.name}")

@@ -12,7 +12,7 @@ import torch
 
 from vaecli.config.identity import flat
 from vaecli.config.schema import Config
-from vaecli.core import machine as environment
+from vaecli.core import machine
 from vaecli.core.errors import DIVERGED, DONE, FAILED, UsageError, require
 from vaecli.core.rundir import SUMMARY, VOCABULARY
 from vaecli.data.sets.base import Data
@@ -246,7 +246,7 @@ class Run:
     def _record_environment(self) -> None:
         if not (self.directory.path / "environment.json").exists():
             seeds = {"seed": self.config.seed, "data.seed": self.plain["data"].get("seed", 0)}
-            described = environment.describe(self.precision.device, seeds)
+            described = machine.describe(self.precision.device, seeds)
             self.directory.write_json("environment.json", described)
         words = self.data.vocabulary
         if words is not None and not (self.directory.path / VOCABULARY).exists():
@@ -298,7 +298,7 @@ class Run:
             "Training": f"{fit.steps:,} decoder updates of {config.trainer.batch_size} examples "
             f"({fit.steps / fit.batches.per_epoch:.3g} epochs){start}",
             "Device": f"{self.precision.device} "
-            f"({environment.device_name(self.precision.device)}), {self.precision}"
+            f"({machine.device_name(self.precision.device)}), {self.precision}"
             + (", compiled" if fit.compiled else ""),
             "Run": str(self.directory.path),
             "TensorBoard": shlex.join(["tensorboard", "--logdir", str(self.directory.path)]),

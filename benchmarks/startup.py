@@ -19,7 +19,7 @@ FIRST_STEP, TARGET = "Enter to the first step", 4
 # Where a run spends its time: phase -> functions; time within a listed function that
 # another one calls counts for the inner one alone.
 PHASES = {
-    "composition": ["vaecli.train._collect"],
+    "composition": ["vaecli.train.compose"],
     "data": ["vaecli.runs.sweep.run_all._load"],
     "build": ["vaecli.runs.run.build"],
     "optimizer": ["vaecli.training.fit.Fit.__init__"],

@@ -5,6 +5,7 @@ import importlib
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +93,19 @@ def test_the_package_and_the_train_door_are_imported_without_torch():
     code = "import sys, vaecli.train; sys.exit('torch' in sys.modules)"
     path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
+
+
+def test_between_the_door_and_the_loss_stand_at_most_nine_frames(train, monkeypatch):
+    from vaecli.objectives.strategies.base import Strategy
+
+    depths: list[int] = []
+    plain_loss = Strategy.loss
+
+    def loss(self, *args):
+        frames = traceback.extract_stack()[:-1]
+        depths.append(1 + sum(Path(f.filename).is_relative_to(PACKAGE) for f in frames))
+        return plain_loss(self, *args)
+
+    monkeypatch.setattr(Strategy, "loss", loss)
+    assert train("trainer.max_steps=1", "diagnosis=quick").code == 0
+    assert max(depths) <= 9

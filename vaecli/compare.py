@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaecli.core.answer import answering
 from vaecli.core.errors import WRONG_USE, UsageError, require
 
 if TYPE_CHECKING:
@@ -37,19 +38,13 @@ def main() -> None:
 def _main(arguments: list[str]) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # a name no terminal can show is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        return _compare(_parser().parse_args(arguments))
-    except SystemExit as answered:  # argparse: --help, or what is wrong
-        return int(answered.code or 0)
-    except UsageError as error:
-        print(f"vae-compare: {error}", file=sys.stderr)
-        return WRONG_USE
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        # At exit Python writes what is left, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
+    with answering("vae-compare") as answer:
+        try:
+            answer.code = _compare(_parser().parse_args(arguments))
+        except BrokenPipeError:  # the reader, `head` say, has seen enough
+            # At exit Python writes what is left, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return answer.code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,9 +80,12 @@ def _parser() -> argparse.ArgumentParser:
 def _compare(options: argparse.Namespace) -> int:
     if options.format is not None:
         require(
-            options.out is None, "--out", options.out, "is of no use with --format, which prints",
+            options.out is None,
+            "--out",
+            options.out,
+            "is of no use with --format, which prints",
             "leave one out",
-        )  # fmt: skip
+        )
     from vaecli.reporting.comparison.groups import collect
     from vaecli.reporting.comparison.runs import is_run
 
@@ -138,18 +136,21 @@ def _runs(directories: list[Path]) -> list[Path]:
         try:
             require(directory.exists(), "DIR", directory, "does not exist", "name a directory")
             require(directory.is_dir(), "DIR", directory, "is no directory", "name its parent")
-            found = list(find_runs(directory))
-            for run in found:
+            runs_below = list(find_runs(directory))
+            for run in runs_below:
                 require_own_files(run)
         except OSError as error:
             raise UsageError(
                 "DIR", directory, f"cannot be read ({error.strerror})", "name another directory"
             ) from error
         require(
-            bool(found), "DIR", directory, "holds no run of vae-train (no summary.json)",
+            bool(runs_below),
+            "DIR",
+            directory,
+            "holds no run of vae-train (no summary.json)",
             "runs are in outputs/DATE/TIME, sweeps in outputs/multirun/DATE/TIME",
-        )  # fmt: skip
-        runs += found
+        )
+        runs += runs_below
     return runs
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaecli.config.options import import_extension
-from vaecli.core.errors import FAILED, WRONG_USE, UsageError, require
+from vaecli.core.answer import answering
+from vaecli.core.errors import WRONG_USE, UsageError, require
 
 if TYPE_CHECKING:
     from vaecli.config.schema import Config
@@ -48,18 +48,9 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    try:
-        return _diagnose(_parser().parse_intermixed_args(arguments))
-    except SystemExit as answered:  # argparse: --help, or what is wrong
-        return int(answered.code or 0)
-    except UsageError as error:
-        print(f"vae-diagnose: {error}", file=sys.stderr)
-        return WRONG_USE
-    except OSError as error:  # a full disk, a file system that is gone
-        print(f"vae-diagnose: {error}", file=sys.stderr)
-        return WRONG_USE if error.errno == errno.ENAMETOOLONG else FAILED
-    except KeyboardInterrupt:
-        return 130
+    with answering("vae-diagnose") as answer:
+        answer.code = _diagnose(_parser().parse_intermixed_args(arguments))
+    return answer.code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -152,7 +143,7 @@ def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
     precision = _start(config)
     config.data.check_files()
     data = config.data.load().to(precision.device)
-    check(config, data)
+    config = check(config, data)
     require_own_data(path, data, config.plain)
     vae = build(config, data).vae
     if weights is None:
@@ -209,9 +200,11 @@ def _foreign(
     except (*REJECTIONS, ArithmeticError, AttributeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(
-            "--model", named, f"failed on the {data.name} data ({lines[0]})",
+            "--model",
+            named,
+            f"failed on the {data.name} data ({lines[0]})",
             "encode(x) takes x (batch, channels, height, width) and returns mu, logvar",
-        ) from error  # fmt: skip
+        ) from error
     _tell(diagnosis, page)
     return 0
 
@@ -219,23 +212,21 @@ def _foreign(
 def _composed(data: str, overrides: list[str], extend: tuple[str, ...]):
     """A whole config of which only the data, the device and the diagnosis matter."""
     from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    from vaecli.config.compose import CONFIGS, told
+    from vaecli.config.compose import CONFIGS
+    from vaecli.config.refusals import CompositionError, refusing
 
     modules = [f"extend=[{','.join(extend)}]"] if extend else []
     try:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        with refusing([]), initialize_config_dir(str(CONFIGS), version_base="1.3"):
             return compose("config", overrides=[f"data={data}", *modules, *overrides])
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(
-            "--data", data, told(error).replace("\n", ";"), "vae-train --help"
-        ) from error
+    except CompositionError as error:
+        words = str(error).replace("\n", ";")
+        raise UsageError("--data", data, words, "vae-train --help") from error
 
 
 def _made(named: str):
-    """What MODULE:FUNCTION returns. It is imported and called because the user names it."""
+    """The model that MODULE:FUNCTION returns. It is called because the user names it."""
     module, _, function = named.partition(":")
     require(bool(module and function), "--model", named, "must be MODULE:FUNCTION", "mymodel:load")
     make = getattr(import_extension(module, "--model"), function, None)
@@ -244,10 +235,12 @@ def _made(named: str):
     )
     model = make()
     require(
-        callable(getattr(model, "encode", None)), "--model", named,
+        callable(getattr(model, "encode", None)),
+        "--model",
+        named,
         f"returned {type(model).__name__}, which has no encode(x) -> (mu, logvar)",
         "return a model that has it",
-    )  # fmt: skip
+    )
     return model
 
 

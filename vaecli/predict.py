@@ -6,16 +6,20 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vaecli.config.compose import OUTPUT_KEYS, Composed, answer, basic, compose, key_of, split
+from vaecli.config.arguments import key_of, split
+from vaecli.config.compose import compose
 from vaecli.config.help import asks_help, show_help
+from vaecli.core.answer import answering
 from vaecli.core.errors import UsageError, require
 
 if TYPE_CHECKING:
+    from vaecli.config.job import Job
     from vaecli.config.schema import Config
     from vaecli.core.rundir import RunDirectory
     from vaecli.data.sets.base import Data, DataSet
     from vaecli.theory.thresholds import Spectrum
 
+OUTPUT_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
 BETAS = [0.5, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0]
 WHERE = "outputs/predict/${now:%Y-%m-%d}/${now:%H-%M-%S-%f}"
 HEADER = """\
@@ -31,24 +35,22 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    def work(jobs: list[Composed]) -> int:
+    with answering("vae-predict") as answer:
         if asks_help(arguments):
             show_help(arguments, HEADER, FOOTER)
-            return 0
-        _collect(arguments, jobs)
+            return answer.code
+        jobs = _jobs(arguments)
         loaded: dict[DataSet, Data] = {}
         prepared = [(job, *_prepare(job, loaded)) for job in jobs]
-        for number, (job, config, data, found) in enumerate(prepared, 1):
+        for number, (job, config, data, spectrum) in enumerate(prepared, 1):
             if len(prepared) > 1:
                 print(f"\n=== {number} of {len(jobs)}: {job.directory.name}")
-            _predict(job, config, data, found)
-        return 0
-
-    return answer("vae-predict", arguments, work)
+            _predict(job, config, data, spectrum)
+    return answer.code
 
 
-def _collect(arguments: list[str], jobs: list[Composed]) -> None:
-    """Append what is to be predicted; under a launcher that is not Hydra's own, predict it now."""
+def _jobs(arguments: list[str]) -> list[Job]:
+    """The jobs to predict; none if Hydra itself has answered. Raises UsageError."""
     flags, overrides = split(arguments)
     typed = {key_of(override) for override in overrides}
     if "resume" in typed and "resume=null" not in overrides:
@@ -56,75 +58,79 @@ def _collect(arguments: list[str], jobs: list[Composed]) -> None:
             "resume", "DIR", "is for vae-train", "give the run's own overrides to vae-predict"
         )
     ours = [f"{key}='{WHERE}'" for key in OUTPUT_KEYS if key not in typed]
+    composition = compose([*flags, *ours, *overrides])
+    if composition is None:
+        return []
+    require(
+        composition.here,
+        "hydra/launcher",
+        composition.launcher,
+        "is for vae-train: a prediction takes seconds, and is made here",
+        "leave it out",
+    )
+    return list((composition.jobs or {}).values())
 
-    def take(composed: Composed) -> None:
-        if basic():
-            jobs.append(composed)
-        else:
-            _predict(composed, *_prepare(composed, {}))
 
-    # Hydra's parser wants all overrides in one row.
-    compose([*flags, *ours, *overrides], take)
-
-
-def _prepare(job: Composed, loaded: dict[DataSet, Data]) -> tuple[Config, Data, Spectrum]:
+def _prepare(job: Job, loaded: dict[DataSet, Data]) -> tuple[Config, Data, Spectrum]:
     """Everything of a job that can be refused. `loaded`: data sets of the jobs before it."""
-    from omegaconf import OmegaConf
-
-    from vaecli.config.schema import read
     from vaecli.core.rundir import check_writable
     from vaecli.data.sets.sequence_set import SequenceSet
     from vaecli.runs.build import check
     from vaecli.theory.thresholds import spectrum
 
-    config = read(OmegaConf.create(job.text))
+    config = job.config
     for key, sequences in (
-        ("model", config.model.of_sequences), ("data", isinstance(config.data, SequenceSet)),
-    ):  # fmt: skip
+        ("model", config.model.of_sequences),
+        ("data", isinstance(config.data, SequenceSet)),
+    ):
         require(
-            not sequences, key, config.plain[key]["name"],
+            not sequences,
+            key,
+            config.plain[key]["name"],
             "is of sequences, and theory speaks of decoders whose pixels are independent given z",
             "train it and see: vae-train",
-        )  # fmt: skip
+        )
     check_writable(job.directory)
     wanted = _everything(config.data)
     if wanted not in loaded:
         wanted.check_files()
         loaded[wanted] = wanted.load()
     data = loaded[wanted]
-    check(config, data)
-    name, likelihood = config.make_likelihood(data)
-    found = spectrum(data, likelihood)
+    config = check(config, data)
+    computed = spectrum(data, config.likelihood)
     require(
-        found is not None, "likelihood", name, "has no threshold that is known to theory",
+        computed is not None,
+        "likelihood",
+        config.plain["likelihood"]["name"],
+        "has no threshold that is known to theory",
         "use bernoulli, gaussian or gaussian_learned",
-    )  # fmt: skip
-    return config, data, found
+    )
+    return config, data, computed
 
 
-def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None:
+def _predict(job: Job, config: Config, data: Data, spectrum: Spectrum) -> None:
     from vaecli.core.rundir import RunDirectory
     from vaecli.reporting.prediction import prediction_lines
 
-    name, _ = config.make_likelihood(data)
-    count, exact = found.unstable(config.schedule.beta)
+    name = config.plain["likelihood"]["name"]
+    count, exact = spectrum.unstable(config.schedule.beta)
     prediction = {
         "data": data.name,
         "examples": len(data.train.x),
         "likelihood": name,
-        "critical_beta": found.critical_beta,
+        "critical_beta": spectrum.critical_beta,
         "beta": config.schedule.beta,
         "latent_dim": config.model.latent_dim,
         "unstable_directions": count,
         "at_least": not exact,
-        "expected_active": _expected(config, data, found),
+        "expected_active": _expected(config, data, spectrum),
         "table": [
             {"beta": beta, "unstable_directions": n, "at_least": not whole}
-            for beta, (n, whole) in ((beta, found.unstable(beta)) for beta in _betas(config))
+            for beta, (n, whole) in ((beta, spectrum.unstable(beta)) for beta in _betas(config))
         ],
         "optimum": _optimum(config, data),
-        "dimensions": found.dimensions,
-        "eigenvalues": found.eigenvalues.tolist(),
+        "dimensions": spectrum.dimensions,
+        "eigenvalues": spectrum.eigenvalues.tolist(),
     }
     directory = RunDirectory(job.directory)
     directory.path.mkdir(parents=True, exist_ok=True)
@@ -142,22 +148,22 @@ def _predict(job: Composed, config: Config, data: Data, found: Spectrum) -> None
 
 
 def _limits(config: Config) -> list[str]:
-    """What of this command line the theory does not speak of."""
+    """The options that the prediction does not take into account, in words."""
     from vaecli.theory.prediction import HARMLESS
 
-    found = []
+    limits = []
     if config.model.autoregressive:
-        found.append(
+        limits.append(
             "It is for decoders whose pixels are independent given z: an autoregressive one needs "
             "z less, and collapses earlier."
         )
     changed = [type(s).__name__ for s in config.strategies if not s.slots <= HARMLESS]
     if changed:
-        found.append(
+        limits.append(
             f"It is for the plain objective D + beta R, which {' and '.join(changed)} changes on "
             "purpose."
         )
-    return found
+    return limits
 
 
 def _optimum(config: Config, data: Data) -> dict | None:
@@ -168,16 +174,18 @@ def _optimum(config: Config, data: Data) -> dict | None:
     from vaecli.theory.comparison import principal
     from vaecli.theory.linear_vae import optimum
 
-    _, likelihood = config.make_likelihood(data)
+    likelihood = config.likelihood
     known = isinstance(likelihood, Gaussian | GaussianLearned)
     if not (known and isinstance(config.model, Linear)) or config.schedule.beta <= 0:
         return None
     sigma2 = likelihood.sigma**2 if isinstance(likelihood, Gaussian) else None
     try:
         best = optimum(
-            principal(data).eigenvalues, config.model.latent_dim,
-            beta=config.schedule.beta, sigma2=sigma2,
-        )  # fmt: skip
+            principal(data).eigenvalues,
+            config.model.latent_dim,
+            beta=config.schedule.beta,
+            sigma2=sigma2,
+        )
     except ValueError as error:
         return {"reason": str(error)}
     named = ("active", "rate", "distortion", "elbo", "neg_log_px", "sigma2")
@@ -195,13 +203,13 @@ def _betas(config: Config) -> list[float]:
     return sorted({*BETAS, config.schedule.beta})
 
 
-def _expected(config: Config, data: Data, found: Spectrum) -> int:
-    """How many dimensions can survive at the configured beta, as a run is told at its start."""
-    from vaecli.runs.build import predict
+def _expected(config: Config, data: Data, spectrum: Spectrum) -> int:
+    """The number of dimensions that can survive at the configured beta."""
+    from vaecli.runs.build import prediction_for
 
-    told = predict(data, config)
-    count, _ = found.unstable(config.schedule.beta)
-    return min(count, config.model.latent_dim) if told is None else told.expected_active
+    prediction = prediction_for(data, config)
+    count, _ = spectrum.unstable(config.schedule.beta)
+    return min(count, config.model.latent_dim) if prediction is None else prediction.expected_active
 
 
 def _draw(directory: RunDirectory, prediction: dict) -> None:

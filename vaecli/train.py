@@ -1,21 +1,13 @@
-"""The door `vae-train`: compose with Hydra, run, answer with an exit code."""
+"""The door `vae-train`: compose the jobs, run them, answer with an exit code."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
-from omegaconf import OmegaConf
-
-from vaecli.config.compose import Composed, answer, basic, compose, key_of
+from vaecli.config.compose import compose
 from vaecli.config.help import asks_help, show_help
-from vaecli.config.inside import INSIDE
-from vaecli.config.jobs import foresee
-from vaecli.config.resume import Resumed, expand, to_save
-from vaecli.core.errors import require
-
-if TYPE_CHECKING:
-    from vaecli.runs.opening import Job
+from vaecli.config.resume import expand, to_save
+from vaecli.core.answer import answering
 
 HEADER = "vae-train: train a VAE, watch for posterior collapse, diagnose the result.\n"
 FOOTER = """\
@@ -28,9 +20,6 @@ Any key below can be set as KEY=VALUE (group=option, group.key=value).
 Then: tensorboard --logdir outputs
 """
 
-FOREIGN = "does not go with flags that name another main config"
-REMEDY = "put your own configs into a directory: --config-dir DIR"
-
 
 def main() -> None:
     """Run `vae-train` with the arguments of this process and exit."""
@@ -38,52 +27,20 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    def work(jobs: list[Job]) -> int:
-        if asks_help(arguments):
-            show_help(expand(arguments)[0], HEADER, FOOTER)
-            return 0
+    with answering("vae-train") as answer:
         expanded, resumed = expand(arguments)
-        sweep = foresee(expanded)
-        if sweep is not None:
-            from vaecli.runs.launch.launch import launch
-
-            return launch(expanded, sweep, typed=to_save(expanded), resume=resumed is not None)
-        _collect(expanded, jobs, resumed)
-        if not jobs:  # --cfg and the like: Hydra has answered
-            return 0
-        from vaecli.runs.sweep.run_all import run_all
-
-        return run_all(jobs, typed=to_save(expanded), resumed=resumed)
-
-    return answer("vae-train", arguments, work)
-
-
-def _collect(arguments: list[str], jobs: list[Job], resumed: Resumed | None) -> None:
-    """Append what is to be run to `jobs`."""
-    directory = None if resumed is None or resumed.sweep else resumed.directory
-    named = any(key_of(argument) == "hydra.run.dir" for argument in arguments)
-
-    def take(composed: Composed) -> None:
-        from vaecli.runs.opening import Job
-
-        require(
-            basic(), "hydra/launcher", " ".join(arguments),
-            f"another launcher or sweeper {FOREIGN}", REMEDY,
-        )  # fmt: skip
-        jobs.append(
-            Job(
-                overrides=composed.overrides,
-                composed=composed.text,
-                directory=directory or composed.directory,
-                sweep=composed.sweep,
-                by_clock=directory is None and composed.sweep is None and not named,
-            )
-        )
-
-    compose(arguments, take)
-    for job in jobs:  # `foresee` has not seen it
-        inside = OmegaConf.create(job.composed).sweep.inside
-        require(inside is None, INSIDE, inside, f"a sweep inside a sweep {FOREIGN}", REMEDY)
+        if asks_help(arguments):
+            show_help(expanded, HEADER, FOOTER)
+            return answer.code
+        composition = compose(expanded, resumed=resumed is not None)
+        if composition is None:  # --cfg and the like: Hydra has answered
+            return answer.code
+        if composition.launched:
+            from vaecli.runs.launch.launch import launch as run
+        else:
+            from vaecli.runs.sweep.run_all import run_all as run
+        answer.code = run(composition, typed=to_save(expanded), resumed=resumed)
+    return answer.code
 
 
 if __name__ == "__main__":

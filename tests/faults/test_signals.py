@@ -52,7 +52,7 @@ def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(train, monkeypatc
 
 
 def test_a_page_that_cannot_be_written_does_not_change_how_the_run_ends(train, monkeypatch):
-    import vaecli.running.run
+    import vaecli.runs.run
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")

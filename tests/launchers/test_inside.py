@@ -98,9 +98,9 @@ def test_a_single_run_has_nothing_inside(train, tmp_path):
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monkeypatch):
-    from vaecli.config import jobs
+    from vaecli.config import compose
 
-    monkeypatch.setitem(jobs.EXTRAS, "elsewhere", "slurm")
+    monkeypatch.setitem(compose.EXTRAS, "elsewhere", "slurm")
     ran = train("-m", "hydra/launcher=elsewhere", "seed=0,1", directory=None)
     assert ran.code == 2
     assert 'pip install "vaecli[slurm]"' in ran.err
@@ -109,20 +109,17 @@ def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monke
 
 def test_a_job_that_died_or_never_began_is_not_finished(train, tmp_path, smoke, capsys):
     """What is found when all jobs are gone: one done, one recorded as running, one not begun."""
-    from vaecli.config.compose import Composed
-    from vaecli.config.jobs import Sweep
-    from vaecli.runs.launch.launch import Place, _conclude
+    from vaecli.config.compose import Composition
+    from vaecli.config.job import Job
+    from vaecli.runs.launch.launch import conclude
 
     sweep = tmp_path / "sweep"
     assert train("-m", "seed=0,1", *smoke, "hydra.sweep.dir=sweep", directory=None).code == 0
     died = sweep / "1_seed=1" / "summary.json"
     died.write_text(died.read_text().replace('"done"', '"running"'))
-    places = {
-        number: Place(sweep / f"{number}_seed={number}", [f"seed={number}"], 1)
-        for number in range(3)
-    }
-    jobs = {n: Composed(p.overrides, "", p.directory, sweep) for n, p in places.items()}
-    code = _conclude(Sweep(sweep, "joblib", False, jobs, []), places, "a title", 0)
+    jobs = {n: Job([f"seed={n}"], "", sweep / f"{n}_seed={n}", sweep) for n in range(3)}
+    composition = Composition([], jobs, sweep, launcher="joblib", here=False)
+    code = conclude(composition, jobs, "a title", stopped=0)
     assert code == 1
     out = capsys.readouterr().out
     assert "seed=1 (1_seed=1): running" in out

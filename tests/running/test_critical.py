@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vaecli.config.compose import compose
-from vaecli.runs.opening import Job
+from vaecli.config.job import Job
 from vaecli.runs.sweep.critical import COLLAPSED, Search, search, searches
 
 
@@ -68,13 +68,8 @@ def test_an_interrupted_search_is_no_answer(tmp_path):
 
 
 def test_settings_are_searched_apart_and_seeds_together(tmp_path):
-    jobs = []
-
-    def take(composed):
-        jobs.append(Job(composed.overrides, composed.text, tmp_path))
-
     asked = ("experiment=critical_beta", "decoder=small,large", "seed=0,1")
-    compose(["-m", *asked, f"hydra.sweep.dir={tmp_path}"], take)
+    jobs = list(compose(["-m", *asked, f"hydra.sweep.dir={tmp_path}"]).jobs.values())
     found = searches([*jobs[::2], *jobs[1::2]])
     assert [[job.config.seed for job in one.jobs] for one in found] == [[0, 1], [0, 1]]
     assert list(search(found, lambda jobs: None)) == ["decoder=small", "decoder=large"]

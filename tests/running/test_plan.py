@@ -10,14 +10,15 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from vaecli.config.compose import CONFIGS
+from vaecli.config.job import Job
 from vaecli.config.schema import read
 from vaecli.core import atomic
 from vaecli.core.rundir import SUMMARY
 from vaecli.objectives.strategies.base import Strategy
 from vaecli.objectives.strategies.free_bits import FreeBits
-from vaecli.runs.opening import Job
+from vaecli.runs.attempt import Prepared
 from vaecli.runs.sweep import plan as planning
-from vaecli.runs.sweep.plan import Entry, plan
+from vaecli.runs.sweep.plan import plan
 from vaecli.training import checkpoint
 from vaecli.training.fit import LAST, PREVIOUS
 
@@ -29,7 +30,7 @@ def entries(own, *common, where="nowhere", resume=False):
             config = read(compose("config", overrides=["data.limit=300", *common, *each]))
             data = made[0].data if made else config.data.load()
             job = Job([], "", Path(where) / str(number), resume=resume)
-            made.append(Entry(job, config, data))
+            made.append(Prepared(job, config, data))
     return made
 
 

@@ -198,14 +198,14 @@ def test_a_signal_while_a_stack_opens_or_is_cut_is_heeded(train, tmp_path, monke
     from vaecli.runs.run import Run
     from vaecli.training.stack.stack import Stack
 
-    begin, update = Run.begin, Stack.update
+    begin, update = Run.__init__, Stack.update
 
-    def opened_first(self):
-        begin(self)
+    def opened_first(self, *args):
+        begin(self, *args)
         if self.config.seed == 0:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Run, "begin", opened_first)
+    monkeypatch.setattr(Run, "__init__", opened_first)
     opening = tmp_path / "opening"
     asked = ("-m", "seed=0,1,2", "trainer.max_steps=50", "diagnosis=quick")
     ran = train(*asked, f"hydra.sweep.dir={opening}", directory=None)
@@ -214,7 +214,7 @@ def test_a_signal_while_a_stack_opens_or_is_cut_is_heeded(train, tmp_path, monke
         "interrupted", "pending", "pending",
     ]  # fmt: skip
     assert json.loads((opening / "0_seed=0" / "summary.json").read_text())["run_state"]
-    monkeypatch.setattr(Run, "begin", begin)
+    monkeypatch.setattr(Run, "__init__", begin)
 
     def broken(self):
         if self.step == 10:

@@ -1,89 +1,100 @@
-"""Letting Hydra compose: shared by the doors that are Hydra applications."""
+"""From a command line to its jobs: the one route, for a single run and for a sweep of a thousand.
+
+Hydra composes each config; vaecli makes the list of jobs, so that all of them are known, named and
+checked before the first one runs.
+"""
 
 from __future__ import annotations
 
-import errno
+import itertools
 import os
-import re
 import sys
-import traceback
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import hydra
-import yaml
-from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, SearchPathException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from vaecli.core.errors import FAILED, INTERRUPTED, WRONG_USE, UsageError
+from vaecli.config.arguments import (
+    key_of,
+    parse_flags,
+    quoted,
+    split,
+    sweeps,
+)
+from vaecli.config.inside import INSIDE
+from vaecli.config.job import Job
+from vaecli.config.refusals import refusing
+from vaecli.core.errors import require
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In a wheel they lie inside the package, in a checkout beside it.
 CONFIGS = next(p / "configs" for p in (PACKAGE, PACKAGE.parent) if (p / "configs").is_dir())
 
 LONGEST_NAME = 120  # of a sweep's run directory
-REFUSALS = (UsageError, HydraException, OmegaConfBaseException)
-
-# Both can name code to run, so a resumed run's files are not asked for them.
-TYPED_AGAIN = "  if it was begun with --config-dir or extend, these have to be typed again"
-
-
-class Composed(NamedTuple):
-    """One job as Hydra composed it."""
-
-    overrides: list[str]  # as they were written: an interpolation in one stays what it is
-    text: str  # config.yaml: the composition before interpolations are resolved
-    directory: Path  # Hydra's; within a sweep, one of this job in it, named by what is swept
-    sweep: Path | None  # the sweep's own directory
+SEARCH_PATH = "hydra.searchpath"
+# The extra of vaecli that installs a launcher's plugin.
+EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
-def compose(arguments: list[str], take: Callable[[Composed], float | None]) -> None:
-    """Let Hydra parse `arguments` and hand each job to `take`.
+class Composition(NamedTuple):
+    """All that a command line asks for."""
 
-    take: called once a job, in the process that the launcher chose. Under Hydra's own launcher and
-    sweeper (see `basic`) it need only remember the job; its result goes to the sweeper.
-    Raises one of REFUSALS for what does not compose.
+    arguments: list[str]
+    # By Hydra's numbers; None: a sweeper other than Hydra's own chooses them as it goes.
+    jobs: dict[int, Job] | None
+    sweep: Path | None = None  # the sweep's directory, absolute
+    launcher: str = ""  # of a sweep, as in `hydra/launcher=...`
+    here: bool = True  # under Hydra's own launcher and sweeper
+    flags: tuple[str, ...] = ()  # those that each job needs too: the user's own configs
+    record: str = ""  # of a sweep: its config with Hydra's part, multirun.yaml
+
+    @property
+    def launched(self) -> bool:
+        """True if processes other than this one train the runs."""
+        jobs = {} if self.jobs is None else self.jobs
+        return not self.here or any(job.inside is not None for job in jobs.values())
+
+
+def compose(arguments: list[str], *, resumed: bool = False) -> Composition | None:
+    """The jobs of a command line; None if Hydra itself has answered it (--cfg, --info, ...).
+
+    resumed: the overrides are those of an earlier command.
+    Raises UsageError for flags, overrides and yamls that do not compose.
     """
-    seen: set[tuple[str, ...]] = set()
-
-    def collect(composed: DictConfig) -> float | None:
-        overrides = effective(HydraConfig.get().overrides.task)
-        text = OmegaConf.to_yaml(composed)
-        if basic() and tuple(overrides) in seen:
-            return None
-        seen.add(tuple(overrides))
-        return take(Composed(overrides, text, *_directories(arguments, overrides)))
-
     flags, overrides = split(arguments)
-    try:
-        run_hydra(flags, overrides, collect)
-    except OSError as error:
-        # A missing option is both; and a launcher may lack a file, or a machine to talk to.
-        other = HydraException, FileNotFoundError, ConnectionError, TimeoutError
-        if isinstance(error, other) and not _is_output(error.filename, arguments):
-            raise
-        raise UsageError(
-            "hydra.run.dir",
-            error.filename,
-            f"cannot be written ({error.strerror})",
-            "choose a directory you may write to: hydra.run.dir=DIR (hydra.sweep.dir for a sweep)",
-        ) from error
+    with refusing(flags, resumed=resumed):
+        named = parse_flags(flags)
+        if not _asks_for_jobs(named):
+            run_hydra(flags, overrides, lambda _: None)
+            return None
+        with _loader(named, overrides) as (loader, searched):
+            return _composed(arguments, loader, named, searched)
 
 
 def run_hydra(flags: list[str], overrides: list[str], task: Callable[[DictConfig], Any]) -> None:
-    """Let Hydra do what `flags` ask, with what `overrides` compose; raises what it raises."""
+    """Let Hydra do what `flags` ask, with what `overrides` compose.
+
+    task: called with each job's config, in the process that the launcher chose.
+    Raises UsageError for what does not compose, and what the task raises.
+    """
     before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors arrive as exceptions
     sys.argv = [sys.argv[0], *flags, *overrides]  # argparse wants all overrides in one row
     try:
         with refusing(flags):
+            parse_flags(flags)
             hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")(task)()
     finally:
         sys.argv = before[1]
@@ -93,95 +104,16 @@ def run_hydra(flags: list[str], overrides: list[str], task: Callable[[DictConfig
             os.environ["HYDRA_FULL_ERROR"] = before[0]
 
 
-@contextmanager
-def refusing(flags: list[str]) -> Iterator[None]:
-    """Refuse what Hydra cannot read or do and says so by other errors than its own.
+def job_of(config: DictConfig, typed: list[str]) -> Job:
+    """The job that Hydra is running now, under a sweeper that chooses its jobs as it goes.
 
-    Raises UsageError for flags that do not go together or do not exist, and for a yaml of the
-    user's that is none.
+    typed: the overrides of the command line.
     """
-    parser = get_args_parser()
-
-    def refuse(words: str) -> NoReturn:
-        raise UsageError("flags", " ".join(flags), words, "`vae-train --hydra-help` lists them")
-
-    parser.error = refuse  # it would print the usage of all
-    parser.parse_args(flags)
-    try:
-        yield
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "a yaml" if mark is None else f"{mark.name}, line {mark.line + 1},"
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageError(*_own(flags), f"{where} is no yaml: {reason}", "mend it") from error
-    except UnicodeDecodeError as error:
-        if not _of_hydra(error):
-            raise
-        raise UsageError(*_own(flags), "holds a yaml that is not UTF-8", "mend it") from error
-    except ValueError as error:
-        if not _of_hydra(error):
-            raise
-        refuse(str(error).strip().rstrip(".").splitlines()[-1])
-
-
-def _own(flags: list[str]) -> tuple[str, str]:
-    return "--config-dir", " ".join(values(flags, *CONFIG_DIRECTORY)) or str(CONFIGS)
-
-
-def _of_hydra(error: Exception) -> bool:
-    """Whether Hydra or OmegaConf raised it: reading and composing, and not what they call."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    modules = [frame.f_globals.get("__name__", "") for frame in frames]
-    own = [name for name in modules if name.split(".")[0] not in ("codecs", "encodings", "yaml")]
-    return own[-1].split(".")[0] in ("hydra", "omegaconf")
-
-
-def basic() -> bool:
-    """True under Hydra's own launcher and sweeper, which run one job after another right here."""
-    config = HydraConfig.get()
-    return config.launcher._target_.endswith(".BasicLauncher") and config.sweeper._target_.endswith(
-        ".BasicSweeper"
-    )
-
-
-def answer(door: str, arguments: list[str], work: Callable[[list], int]) -> int:
-    """Exit code of `work`, which every door does the same: refusals are told, nothing is left.
-
-    work: gets an empty list to which it appends its jobs, anything with a `directory`, before it
-    does them. The user's own HYDRA_FULL_ERROR=1 shows the whole traceback of a refusal.
-    """
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    jobs: list = []
-    before: set[Path] = set()
-    try:
-        before |= _existing(arguments)
-        return work(jobs)
-    except REFUSALS as error:
-        _leave_nothing([job.directory for job in jobs], before)
-        if full:
-            raise
-        words = str(error) if isinstance(error, UsageError) else told(error)
-        if isinstance(error, HydraException) and any(a.startswith("resume=") for a in arguments):
-            words = "\n".join([*words.splitlines()[:2], TYPED_AGAIN])
-        print(f"{door}: {words}", file=sys.stderr)
-        return WRONG_USE
-    except KeyboardInterrupt:
-        _leave_nothing([job.directory for job in jobs], before)
-        return INTERRUPTED
-    except OSError as error:  # a full disk, a file system that is gone; or no path at all
-        if full:
-            raise
-        print(f"{door}: {error}", file=sys.stderr)
-        return WRONG_USE if error.errno == errno.ENAMETOOLONG else FAILED
-
-
-def _directories(arguments: list[str], overrides: list[str]) -> tuple[Path, Path | None]:
-    """The run's directory, and the sweep's if it is part of one."""
-    config = HydraConfig.get()
-    directory = Path(config.runtime.output_dir)
-    if config.mode is None or config.mode.name != "MULTIRUN":
-        return directory, None
-    return directory / run_name(config.job.num, split(arguments)[1], overrides), directory
+    own = HydraConfig.get()
+    overrides = effective(own.overrides.task)
+    sweep = Path(own.runtime.output_dir)
+    directory = sweep / run_name(own.job.num, typed, overrides)
+    return _job(config, overrides, directory, sweep)
 
 
 def effective(overrides: ListConfig) -> list[str]:
@@ -194,7 +126,10 @@ def effective(overrides: ListConfig) -> list[str]:
 
 
 def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
-    """Of a sweep's run: its number and what is swept of its `overrides`; `typed` says what is."""
+    """Name of a run's directory in a sweep, such as `3_seed=1,schedule.beta=4`.
+
+    Only swept keys appear. typed: the overrides of the command line; overrides: those of the job.
+    """
     fixed = {key_of(o) for o in typed if not sweeps(o)}
     swept = [o for o in overrides if key_of(o) not in fixed]
     name = f"{number}_{','.join(swept)}".rstrip("_").replace("/", "-")
@@ -204,97 +139,157 @@ def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
     return f"{name[: LONGEST_NAME - end - 3]}...{name[-end:]}"
 
 
-def sweeps(override: str) -> bool:
-    """Whether an override gives a key several values."""
-    return OverridesParser.create().parse_override(override).is_sweep_override()
+def _asks_for_jobs(named: Namespace) -> bool:
+    others = (named.cfg, named.info, named.help, named.hydra_help, named.shell_completion)
+    return not (any(others) or named.resolve or (named.run and named.multirun))
 
 
-CONFIG_DIRECTORY = ("--config-dir", "-cd")
-# Hydra's flags that take a value.
-FLAGS_WITH_VALUE = {*CONFIG_DIRECTORY, "--config-path", "-cp", "--config-name", "-cn", "-p"}
-FLAGS_WITH_VALUE |= {"--package", "-c", "--cfg", "-i", "--info"}
+@contextmanager
+def _loader(named: Namespace, overrides: list[str]) -> Iterator[tuple[ConfigLoader, list[str]]]:
+    """Hydra's loader, and the override that makes it look into --config-dir as well."""
+    searched: list[str] = []
+    if named.config_dir is not None:
+        directory = os.path.abspath(named.config_dir)
+        if not os.path.isdir(directory):
+            raise SearchPathException(f"Additional config directory '{directory}' not found")
+        typed = [o.partition("=")[2] for o in overrides if key_of(o) == SEARCH_PATH][:1]
+        more = [item.strip("[]") for item in typed if item.strip("[] ")]
+        paths = ",".join([_quoted_url(directory), *more])
+        searched = [f"{SEARCH_PATH}=[{paths}]"]
+    main = str(Path(named.config_path or CONFIGS).absolute())
+    with hydra.initialize_config_dir(main, job_name="vae-train", version_base="1.3"):
+        yield GlobalHydra.instance().config_loader(), searched
 
 
-def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Flags with their values, and overrides."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    for argument in arguments:
-        belongs = bool(flags) and flags[-1] in FLAGS_WITH_VALUE
-        (flags if belongs or argument.startswith("-") else overrides).append(argument)
-    return flags, overrides
+def _quoted_url(directory: str) -> str:
+    return "'file://" + quoted(Path(directory))[1:]
 
 
-def values(flags: list[str], *names: str) -> list[str]:
-    """What `flags` give as the value of any of `names`, as a word of its own or behind "="."""
-    apart = [value for name, value in pairwise(flags) if name in names]
-    joined = [flag.partition("=") for flag in flags]
-    return apart + [value for name, sign, value in joined if sign and name in names]
+def _composed(
+    arguments: list[str], loader: ConfigLoader, named: Namespace, searched: list[str]
+) -> Composition:
+    typed = split(arguments)[1]
+    name = named.config_name or "config"
+    overrides = [*searched, *typed]
+    with _launchers_named():
+        if not _is_sweep(loader, name, overrides, asked=named.multirun):
+            config = loader.load_configuration(name, overrides, RunMode.RUN)
+            return Composition(arguments, {0: _single(config)})
+        mode = "hydra.mode=MULTIRUN"
+        master = loader.load_configuration(name, [*overrides, mode], RunMode.MULTIRUN)
+    HydraConfig.instance().set_config(master)
+    sweep = Path(os.path.abspath(os.path.join(master.hydra.sweep.dir, master.hydra.sweep.subdir)))
+    own_launcher = str(master.hydra.launcher._target_).endswith(".BasicLauncher")
+    own_sweeper = str(master.hydra.sweeper._target_).endswith(".BasicSweeper")
+    configs = named.config_dir
+    composition = Composition(
+        arguments,
+        jobs=_jobs(loader, master, typed, sweep) if own_sweeper else None,
+        sweep=sweep,
+        launcher=str(master.hydra.runtime.choices.get("hydra/launcher")),
+        here=own_launcher and own_sweeper,
+        flags=() if configs is None else ("--config-dir", os.path.abspath(configs)),
+        record=OmegaConf.to_yaml(master),
+    )
+    main = named.config_name or named.config_path
+    require(
+        main is None or not composition.launched,
+        "hydra/launcher" if not composition.here else INSIDE,
+        " ".join(split(arguments)[0]),
+        "other processes train the runs, and flags that name another main config do not reach them",
+        "put your own configs into a directory: --config-dir DIR",
+    )
+    return composition
 
 
-def key_of(override: str) -> str:
-    """The key or group that an override sets."""
-    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+def _is_sweep(loader: ConfigLoader, name: str, overrides: list[str], *, asked: bool) -> bool:
+    """True if the command line asks for a sweep, or a yaml that it names does."""
+    if asked:
+        return True
+    try:
+        config = loader.load_configuration(
+            name, overrides, RunMode.MULTIRUN, validate_sweep_overrides=False
+        )
+    except (HydraException, OmegaConfBaseException):  # the composition itself will say so
+        return False
+    return config.hydra.mode is RunMode.MULTIRUN
 
 
-def _existing(arguments: list[str]) -> set[Path]:
-    """The directories on the way to where runs will go that are there already, and so stay."""
-    roots = [*(Path(root).absolute() for root in ("outputs", "outputs/predict"))]
-    roots += _typed_outputs(arguments)
-    return {path for root in roots for path in (root, *root.parents) if path.exists()}
+def _single(config: DictConfig) -> Job:
+    HydraConfig.instance().set_config(config)
+    directory = Path(os.path.abspath(str(config.hydra.run.dir)))
+    overrides = effective(config.hydra.overrides.task)
+    named = any(key_of(o) == "hydra.run.dir" for o in config.hydra.overrides.hydra)
+    job = _job(_without_hydra(config), overrides, directory)
+    require(
+        job.inside is None,
+        INSIDE,
+        job.inside,
+        "is what each job of a sweep sweeps, and this is no sweep",
+        "add -m, or leave it out and type its overrides with -m",
+    )
+    return job.but(by_clock=not named)
 
 
-OUTPUT_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
+def _jobs(
+    loader: ConfigLoader, master: DictConfig, typed: list[str], sweep: Path
+) -> dict[int, Job]:
+    """The jobs of Hydra's own sweeper, by its numbers; of equal ones the first."""
+    params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
+    asked = OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides([*params, *asked])
+    jobs: dict[int, Job] = {}
+    seen: set[tuple[str, ...]] = set()
+    for number, overrides in enumerate(itertools.product(*_choices(parsed))):
+        config = loader.load_sweep_config(master, list(overrides))
+        task = effective(config.hydra.overrides.task)
+        if tuple(task) not in seen:
+            seen.add(tuple(task))
+            directory = sweep / run_name(number, typed, task)
+            jobs[number] = _job(_without_hydra(config), task, directory, sweep)
+    return jobs
 
 
-def _typed_outputs(arguments: list[str]) -> list[Path]:
-    typed = (a.partition("=")[2].strip("'\"") for a in arguments if key_of(a) in OUTPUT_KEYS)
-    return [Path(path).absolute() for path in typed]
+def _choices(overrides: list[Override]) -> list[list[str]]:
+    """For each key, its overrides: one a value. The last override of a key wins."""
+    choices: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            kind = override.value_type.name if override.value_type else "?"
+            raise HydraException(f"BasicSweeper does not support sweep type : {kind}")
+    return list(choices.values())
 
 
-def _is_output(name: str | None, arguments: list[str]) -> bool:
-    """Whether `name` is a directory that was typed for the output, or on the way to it."""
-    typed = _typed_outputs(arguments)
-    return name is not None and any(Path(name) in (path, *path.parents) for path in typed)
+def _without_hydra(config: DictConfig) -> DictConfig:
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
-def _leave_nothing(directories: list[Path], before: set[Path]) -> None:
-    """Remove the empty directories that Hydra made for runs that were refused."""
-    from vaecli.core.rundir import remove_empty
-
-    directories = list(directories)
-    # After --help, which composes no job, there is a config without a directory.
-    if HydraConfig.initialized() and not OmegaConf.is_missing(
-        HydraConfig.get().runtime, "output_dir"
-    ):
-        directories.append(Path(HydraConfig.get().runtime.output_dir))
-    for directory in directories:
-        directory = directory.absolute()
-        if not directory.exists():
-            directory = directory.parent
-        if directory not in before and [p.name for p in directory.glob("*")] == ["multirun.yaml"]:
-            (directory / "multirun.yaml").unlink()  # Hydra's, of a sweep of which nothing ran
-        remove_empty(directory, keep=before)
+def _job(
+    config: DictConfig, overrides: list[str], directory: Path, sweep: Path | None = None
+) -> Job:
+    inside = config.sweep.inside if "sweep" in config else None
+    return Job(overrides, OmegaConf.to_yaml(config), directory, sweep, inside)
 
 
-def told(error: Exception) -> str:
-    """Hydra's own message, without its search path, in at most three lines."""
-    text = str(error)
-    if error.__cause__ is not None and len(text.strip().splitlines()) == 1:
-        text += f"\n{error.__cause__}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Config search path")]
-    lines = lines[:1] + [line for line in lines[1:] if "provider=" not in line]
-    key = re.match(r"Could not override '([^.']+)\.([^']+)'", lines[0])
-    if key:
-        group, name = key.groups()
-        lines[1:] = [
-            f"the chosen {group} option has no key {name!r}; `vae-train --cfg job` prints its keys",
-            f"if another option has it, choose that one too: {group}=...",
-        ]
-    elif lines[0].startswith("Could not override"):
-        lines[1:] = ["`vae-train --help` lists the groups and keys"]
-    choices = [i for i, line in enumerate(lines) if line.startswith("Available options")]
-    if choices:
-        lines[1:] = ["choose one of: " + ", ".join(lines[choices[0] + 1 :])]
-    return "\n  ".join(lines[:3])
+@contextmanager
+def _launchers_named() -> Iterator[None]:
+    """Refuse a launcher without its plugin by the name of the extra that installs it."""
+    try:
+        yield
+    except MissingConfigException as error:
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        require(
+            group != "hydra/launcher" or name not in EXTRAS,
+            "hydra/launcher",
+            name,
+            "needs a plugin that is not installed here",
+            f'pip install "vaecli[{EXTRAS.get(name)}]" (docs/clusters.md)',
+        )
+        raise

@@ -1,4 +1,4 @@
-"""What `--help` prints: the options of each group, and the config that the arguments compose."""
+"""The output of `--help`: the options of each group, and the config of the arguments."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from vaecli.config.compose import CONFIG_DIRECTORY, CONFIGS, run_hydra, split, sweeps, values
+from vaecli.config.arguments import CONFIG_DIRECTORY, split, sweeps, values
+from vaecli.config.compose import CONFIGS, run_hydra
 
 HELP = {"--help", "-h"}
 
 
 def asks_help(arguments: list[str]) -> bool:
-    """Whether `arguments` ask for --help on our own main config; on another, Hydra answers."""
+    """True if `arguments` ask for --help on our own main config; on another, Hydra answers."""
     flags = split(arguments)[0]
     other = values(flags, "--config-path", "-cp", "--config-name", "-cn")
     return not HELP.isdisjoint(flags) and not other
@@ -21,9 +22,9 @@ def asks_help(arguments: list[str]) -> bool:
 def show_help(arguments: list[str], header: str, footer: str) -> None:
     """Print header, the options of each group, footer and the config that `arguments` compose.
 
-    What they sweep has no one value, and is left as it would be without.
+    A swept key has no single value, so it is shown as it is without the sweep.
 
-    Hydra would do so too, but copies all that it knows for every group, twice: half of the wait.
+    Hydra's own help takes twice as long: it copies its registry for every group.
     Raises one of REFUSALS for what does not compose.
     """
     flags, overrides = split(arguments)
@@ -42,9 +43,9 @@ def show_help(arguments: list[str], header: str, footer: str) -> None:
 
 def _groups(own: list[str]) -> list[tuple[str, list[str]]]:
     """The groups and their options, ours and those in the user's `own` directories."""
-    found: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
     for root in (CONFIGS, *map(Path, own)):
         for file in root.rglob("*.yaml"):
             group = file.parent.relative_to(root).as_posix()
-            found.setdefault(group, set()).add(file.stem)
-    return sorted((group, sorted(names)) for group, names in found.items() if group != ".")
+            groups.setdefault(group, set()).add(file.stem)
+    return sorted((group, sorted(names)) for group, names in groups.items() if group != ".")

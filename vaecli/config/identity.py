@@ -1,4 +1,4 @@
-"""When two configs describe the same run: what may differ, and what a run is known by."""
+"""Configs that describe the same run: the keys that may differ, and the hash of the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGER = {"trainer.epochs", "trainer.max_steps", "trainer.max_seconds"}  # a con
 
 
 def config_hash(plain: dict[str, Any], *, any_length: bool = False) -> str:
-    """What a run of a sweep is known by: its resolved config without what is free.
+    """Hash of the resolved config, without the keys that do not change the result.
 
     The path of the user's own data is part of it. any_length: leave out how long the run is.
     """
@@ -25,8 +25,8 @@ def config_hash(plain: dict[str, Any], *, any_length: bool = False) -> str:
         for key, value in flat(plain).items()
         if key == "data.path" or not (_is_free(key) or key in free)
     }
-    told = json.dumps(kept, sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -47,13 +47,13 @@ def require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested sections as dotted keys."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
+            values |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            values[f"{prefix}{key}"] = value
+    return values
 
 
 def _is_free(key: str) -> bool:

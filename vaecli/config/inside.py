@@ -7,7 +7,7 @@ import shlex
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from vaecli.config.compose import key_of
+from vaecli.config.arguments import key_of
 from vaecli.core.errors import UsageError
 
 INSIDE = "sweep.inside"
@@ -36,7 +36,7 @@ def inner(text: str) -> list[str]:
 
 
 def overrides_of(job: list[str], text: str) -> list[str]:
-    """What the job's own sweep is given: the job's overrides, then those inside; the last wins."""
+    """The overrides of the job's sweep: the job's own, then those inside; the last one wins."""
     return [o for o in job if key_of(o) != INSIDE] + inner(text)
 
 

@@ -1,27 +1,27 @@
-"""`resume=DIR`: what was typed for a run or a sweep, put in front of what is typed now."""
+"""`resume=DIR`: the saved overrides of a run or a sweep, in front of those typed now."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
-from vaecli.config.compose import key_of, split
+from vaecli.config.arguments import key_of, quoted, split
 from vaecli.config.inside import INSIDE
+from vaecli.config.yaml_files import read_yaml
 from vaecli.core.errors import UsageError
-from vaecli.core.untrusted import require_own_files, yaml_text
+from vaecli.core.untrusted import require_own_files
 
 OPTION = re.compile(r"[\w\s,:*()'\"\[\]-]*")  # the names of options, and sweeps over them
-RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # what was typed for a run, and for a sweep
+RUN, SWEEP = "overrides.yaml", "sweep.yaml"  # the overrides of a run, and of a sweep
 
 
 class Resumed(NamedTuple):
-    """What a command goes on with."""
+    """The run or sweep that a command resumes."""
 
     directory: Path
     sweep: bool
@@ -53,12 +53,6 @@ def expand(arguments: list[str]) -> tuple[list[str], Resumed | None]:
     return [*flags, *saved, *typed, *ours], Resumed(directory, sweep)
 
 
-def quoted(directory: Path) -> str:
-    """A directory as the value of an override: what Hydra and OmegaConf make of it is itself."""
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(directory.resolve()))
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
-
-
 def to_save(arguments: list[str]) -> list[str]:
     """The overrides of a sweep's command that can be read back: vaecli's own keys.
 
@@ -71,7 +65,7 @@ def to_save(arguments: list[str]) -> list[str]:
 def _saved_overrides(directory: Path, name: str) -> list[str]:
     path = directory / name
     try:
-        saved: Any = OmegaConf.to_container(OmegaConf.create(yaml_text(path)), resolve=False)
+        saved = read_yaml(path, key="resume")
     except FileNotFoundError as error:
         raise UsageError(
             "resume",
@@ -79,8 +73,6 @@ def _saved_overrides(directory: Path, name: str) -> list[str]:
             f"holds no run (no {RUN}) and no sweep (no {SWEEP})",
             "name a run's own directory, outputs/DATE/TIME, or a sweep's",
         ) from error
-    except Exception as error:  # yaml's and OmegaConf's errors share no base
-        raise UsageError("resume", path, "cannot be read", "name another run") from error
     if not isinstance(saved, list) or not all(_is_plain(item) for item in saved):
         raise UsageError("resume", path, "is no list of vae-train overrides", "name another run")
     return [o for o in saved if key_of(o) not in ("extend", "resume")]

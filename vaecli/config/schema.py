@@ -28,7 +28,7 @@ TOP_LEVEL = {*SECTIONS, "diagnosis", "sweep", "seed", "device", "resume", "exten
 
 
 class Stacking(Enum):
-    """Whether runs of one structure are trained together."""
+    """The choice to train runs of one structure together, or not."""
 
     auto = "auto"
     off = "off"
@@ -74,14 +74,17 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """One run, fully described. `plain` is the same as nested builtin types, for the files."""
+    """One run, fully described. `plain` is the same as nested builtin types, for the files.
+
+    likelihood: a template, which `build` copies; None until the data is known (`resolved`).
+    """
 
     seed: int
     device: str
     data: DataSet
     model: Family
     capacity: Capacity
-    likelihood: str
+    likelihood: Likelihood | None
     schedule: Schedule
     strategies: tuple[Strategy, ...]
     trainer: TrainerConfig
@@ -90,17 +93,22 @@ class Config:
     extend: tuple[str, ...]
     plain: dict[str, Any] = field(compare=False, repr=False)
 
-    def make_likelihood(self, data: Data) -> tuple[str, Likelihood]:
-        """The likelihood's name and a new module; `auto` follows from the kind of data."""
-        name = self.likelihood
+    def resolved(self, data: Data) -> Config:
+        """The config of a run on `data`: its likelihood chosen, under `auto` by the kind of data.
+
+        Raises UsageError for a likelihood that is no density for such data.
+        """
+        if self.likelihood is not None:
+            return self
+        section = self.plain["likelihood"]
+        name = section["name"]
         if name == "auto":
-            name = AUTO_LIKELIHOOD[data.kind.value]
+            name, section = AUTO_LIKELIHOOD[data.kind.value], {}
         cls = find("likelihood", name, Likelihood, self.extend)
-        node = {} if self.likelihood == "auto" else self.plain["likelihood"]
-        likelihood = _typed("likelihood", cls, node)
+        likelihood: Likelihood = _typed("likelihood", cls, section)
         likelihood.validate()
-        other = [] if self.model.of_sequences else AUTO_LIKELIHOOD.items()
-        fitting = [kind for kind, its in other if its == name]
+        kinds = [] if self.model.of_sequences else AUTO_LIKELIHOOD.items()
+        fitting = [kind for kind, chosen in kinds if chosen == name]
         require(
             data.kind in likelihood.kinds,
             "likelihood",
@@ -108,7 +116,9 @@ class Config:
             f"is no density for {data.kind.value} data ({data.name})",
             "use likelihood=auto" + (f", or {fitting[0]} data" if fitting else ""),
         )
-        return name, likelihood
+        named = {**self.plain["likelihood"], "name": name}
+        plain = {**self.plain, "likelihood": named, "resume": None}
+        return dataclasses.replace(self, likelihood=likelihood, plain=plain)
 
 
 # Grey images get the customary cross-entropy, which is not a normalised density; binarise for
@@ -143,9 +153,12 @@ def read(composed: DictConfig) -> Config:
     _require_shape(plain)
     unknown = sorted(map(str, set(plain) - TOP_LEVEL))
     require(
-        not unknown, unknown[0] if unknown else "", plain.get(unknown[0]) if unknown else "",
-        "is no key of vaecli", f"the top-level keys are {', '.join(sorted(TOP_LEVEL))}",
-    )  # fmt: skip
+        not unknown,
+        unknown[0] if unknown else "",
+        plain.get(unknown[0]) if unknown else "",
+        "is no key of vaecli",
+        f"the top-level keys are {', '.join(sorted(TOP_LEVEL))}",
+    )
     top = _typed("", _Top, {key: plain[key] for key in ("seed", "device", "extend")})
     extend = tuple(top.extend)
     data = _option("data", plain["data"], DataSet, extend)
@@ -173,7 +186,7 @@ def read(composed: DictConfig) -> Config:
         data=data,
         model=model,
         capacity=capacity,
-        likelihood=name,
+        likelihood=None,
         schedule=schedule,
         strategies=strategies,
         trainer=trainer,
@@ -188,9 +201,12 @@ def _require_shape(plain: dict[str, Any]) -> None:
     """A config may come from a file that somebody else wrote: every section must be there."""
     for key in (*SECTIONS, "diagnosis"):
         require(
-            isinstance(plain.get(key), dict), key, plain.get(key), "must be a section with keys",
+            isinstance(plain.get(key), dict),
+            key,
+            plain.get(key),
+            "must be a section with keys",
             f"choose one of its options: {key}=...",
-        )  # fmt: skip
+        )
     for key in ("seed", "device", "extend"):
         require(
             key in plain, key, None, "is missing", "`vae-train --cfg job` prints a whole config"
@@ -201,16 +217,6 @@ def _require_shape(plain: dict[str, Any]) -> None:
     )
     use = plain["strategy"].get("use")
     require(isinstance(use, dict), "strategy.use", use, "must name strategies", "strategy=none")
-
-
-def to_yaml(plain: dict[str, Any]) -> str:
-    """A plain config as yaml text."""
-    return OmegaConf.to_yaml(OmegaConf.create(plain))
-
-
-def from_yaml(text: str) -> Any:
-    """A yaml text as nested builtin types; interpolations are not resolved."""
-    return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
@@ -228,12 +234,12 @@ def _option(group: str, node: dict, base: type, extend: tuple[str, ...]) -> Any:
 
 def _strategies(node: dict, extend: tuple[str, ...]) -> tuple[Strategy, ...]:
     keys = {key: value for key, value in node.items() if key != "use"}
-    made: list[Strategy] = []
+    strategies: list[Strategy] = []
     for name in (name for name, wanted in node.get("use", {}).items() if wanted):
         cls = find("strategy", name, Strategy, extend)
         own = {f.name for f in dataclasses.fields(cls)}
         strategy = _typed("strategy", cls, {k: keys.pop(k) for k in list(keys) if k in own})
-        for other in made:
+        for other in strategies:
             shared = strategy.slots & other.slots
             require(
                 not shared,
@@ -242,15 +248,15 @@ def _strategies(node: dict, extend: tuple[str, ...]) -> tuple[Strategy, ...]:
                 f"both fill the slot {', '.join(sorted(shared))}",
                 "strategies combine only if their slots are disjoint; choose one of the two",
             )
-        made.append(strategy)
+        strategies.append(strategy)
     require(
         not keys,
         f"strategy.{next(iter(keys), '')}",
         next(iter(keys.values()), ""),
-        f"is no key of strategy={'+'.join(map(_name, made)) or 'none'}",
+        f"is no key of strategy={'+'.join(map(_name, strategies)) or 'none'}",
         "choose the strategy it belongs to, e.g. strategy=free_bits strategy.free_nats=0.5",
     )
-    return tuple(made)
+    return tuple(strategies)
 
 
 def _name(strategy: Strategy) -> str:
@@ -289,18 +295,18 @@ def _typed(group: str, cls: type, node: dict) -> Any:
     """`node` as an instance of the dataclass `cls`: unknown keys and wrong types are refused."""
     node = {key: value for key, value in node.items() if key not in ("name", "suggested")}
     try:
-        made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), node))
+        option = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), node))
     except OmegaConfBaseException as error:
         raise _refusal(group, error, node, cls) from error
     for key in (f.name for f in dataclasses.fields(cls)):
-        value = getattr(made, key)
+        value = getattr(option, key)
         numbers = value if isinstance(value, list | tuple) else [value]
         sound = all(
             x == 0 or 1 / LARGEST <= abs(x) <= LARGEST for x in numbers if isinstance(x, float)
         )
         rule = f"must be finite: 0, or from {1 / LARGEST:g} to {LARGEST:g} in size"
         require(sound, f"{group}.{key}", value, rule, "arithmetic is in float32")
-    return made
+    return option
 
 
 def _refusal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -13,7 +14,6 @@ from vaecli.core.machine import free_bytes
 from vaecli.core.randomness import derive
 from vaecli.data.sets.base import Data, Kind
 from vaecli.data.sets.statistics import pixel_statistics
-from vaecli.models.likelihoods.base import Likelihood
 from vaecli.objectives.objective import Objective
 from vaecli.theory import prediction
 from vaecli.theory.prediction import Prediction
@@ -23,8 +23,8 @@ MOST_STEPS = 10**8  # beta at each of them is held in memory
 COPIES = 4  # of the weights, in training: themselves, the gradient, Adam's two moments
 
 
-def check(config: Config, data: Data) -> None:
-    """Raise UsageError for combinations that only the data can tell are wrong."""
+def check(config: Config, data: Data) -> Config:
+    """The config resolved for `data`. Raises UsageError for what does not go together."""
     n = len(data.train.x)
     size = config.trainer.batch_size
     require(
@@ -36,16 +36,20 @@ def check(config: Config, data: Data) -> None:
     )
     _require_fitting(config, data)
     config.model.validate_shape(data.shape)
-    _, likelihood = config.make_likelihood(data)
+    config = config.resolved(data)
     per_epoch = n // size
     steps = config.trainer.total_steps(per_epoch)
     require(
-        steps <= MOST_STEPS, "trainer.epochs", config.trainer.epochs,
-        f"are {steps:,} updates, more than {MOST_STEPS:,}", "choose fewer",
-    )  # fmt: skip
+        steps <= MOST_STEPS,
+        "trainer.epochs",
+        config.trainer.epochs,
+        f"are {steps:,} updates, more than {MOST_STEPS:,}",
+        "choose fewer",
+    )
     config.schedule.curve(steps, per_epoch)
     chosen(config.trainer.compile, data.device, steps=1)
-    _require_room(config, data, likelihood)
+    _require_room(config, data)
+    return config
 
 
 def _require_fitting(config: Config, data: Data) -> None:
@@ -53,41 +57,47 @@ def _require_fitting(config: Config, data: Data) -> None:
     sequences = data.kind is Kind.TOKENS
     wanted, other = ("sequences", "lstm") if sequences else ("images", "mlp")
     require(
-        config.model.of_sequences is sequences, "model", config.plain["model"]["name"],
-        f"is not for {wanted}, and data={data.name} holds {wanted}", f"try model={other}",
-    )  # fmt: skip
+        config.model.of_sequences is sequences,
+        "model",
+        config.plain["model"]["name"],
+        f"is not for {wanted}, and data={data.name} holds {wanted}",
+        f"try model={other}",
+    )
 
 
-def _require_room(config: Config, data: Data, likelihood: Likelihood) -> None:
+def _require_room(config: Config, data: Data) -> None:
     """Raise UsageError, before anything is allocated, for a model that memory cannot hold."""
     free = free_bytes(data.device)
     try:
         with torch.device("meta"):
-            parts = _networks(config, data, likelihood)
+            parts = _networks(config, data)
         weights = [p for part in parts for p in part.parameters()]
         need = COPIES * sum(p.numel() * p.element_size() for p in weights)
     except (RuntimeError, OverflowError, TypeError):  # a size that is no size
         need = math.inf
+    room = "" if free is None else f", and {free / 2**30:.3g} GiB are free"
     require(
-        free is None or need <= free, "model", config.plain["model"]["name"],
-        f"needs {need / 2**30:.3g} GiB for its weights, their gradients and Adam's moments"
-        + ("" if free is None else f", and {free / 2**30:.3g} GiB are free"),
+        free is None or need <= free,
+        "model",
+        config.plain["model"]["name"],
+        f"needs {need / 2**30:.3g} GiB for its weights, their gradients and Adam's moments{room}",
         "make it smaller: model.latent_dim, model.encoder_width, decoder=small",
-    )  # fmt: skip
+    )
 
 
-def _networks(config: Config, data: Data, likelihood: Likelihood) -> tuple[nn.Module, nn.Module]:
+def _networks(config: Config, data: Data) -> tuple[nn.Module, nn.Module]:
     encoder = config.model.encoder(data.shape, 2 * config.model.latent_dim)
-    return encoder, config.model.decoder(data.shape, likelihood.outputs, config.capacity)
+    return encoder, config.model.decoder(data.shape, config.likelihood.outputs, config.capacity)
 
 
 def build(config: Config, data: Data) -> Objective:
     """A new objective on the data's device; its initialisation depends on the seed alone."""
-    _, likelihood = config.make_likelihood(data)
+    config = config.resolved(data)
+    likelihood = copy.deepcopy(config.likelihood)  # it may own parameters
     mean, variance = pixel_statistics(data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initialisation"))
-        encoder, decoder = _networks(config, data, likelihood)
+        encoder, decoder = _networks(config, data)
         vae = config.model.vae(
             encoder=encoder,
             decoder=decoder,
@@ -103,8 +113,8 @@ def build(config: Config, data: Data) -> Objective:
     return objective.to(data.device)
 
 
-def predict(data: Data, config: Config) -> Prediction | None:
-    """What theory expects of the run; None where it is silent."""
-    _, likelihood = config.make_likelihood(data)
+def prediction_for(data: Data, config: Config) -> Prediction | None:
+    """The prediction of theory for the run; None where theory has none."""
+    likelihood = config.resolved(data).likelihood
     slots = frozenset().union(*(strategy.slots for strategy in config.strategies))
     return prediction.predict(data, config.model, likelihood, slots, beta=config.schedule.beta)

@@ -8,10 +8,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vaecli.config.identity import PLACE
-from vaecli.config.schema import Config, from_yaml, read
+from vaecli.config.schema import Config, read
+from vaecli.config.yaml_files import read_yaml
 from vaecli.core.errors import UsageError, require
 from vaecli.core.rundir import RESOLVED, SUMMARY, VOCABULARY
-from vaecli.core.untrusted import glance, require_own_files, yaml_text
+from vaecli.core.untrusted import glance, require_own_files
 from vaecli.data.sets.base import Data
 from vaecli.data.sets.digest import digest
 from vaecli.models.vae import VAE
@@ -35,7 +36,7 @@ def load_run(
     """
     config = load_config(Path(path), extend=extend)
     data = config.data.load().to(choose_device(device))
-    check(config, data)
+    config = check(config, data)
     require_own_data(Path(path), data, config.plain)
     vae = build(config, data).vae
     restore(vae, Path(path) / "checkpoints" / f"{checkpoint_name}.pt")
@@ -80,10 +81,10 @@ def _dotlist(overrides: list[str]) -> DictConfig:
 
 
 def saved_overrides(path: Path) -> list[str]:
-    """What was typed for the run at `path`, for its title; empty if that cannot be read."""
+    """The overrides of the run at `path`, for its title; empty if they cannot be read."""
     try:
-        saved = from_yaml(yaml_text(path / "overrides.yaml"))
-    except Exception:  # yaml's and OmegaConf's errors share no base
+        saved = read_yaml(path / "overrides.yaml")
+    except (UsageError, OSError):
         return []
     return [item for item in saved if isinstance(item, str)] if isinstance(saved, list) else []
 
@@ -93,8 +94,8 @@ def load_plain(path: Path) -> dict[str, Any]:
     file = path / RESOLVED
     require_own_files(path)
     try:
-        plain = from_yaml(yaml_text(file))
-    except Exception as error:  # yaml's and OmegaConf's errors share no base
+        plain = read_yaml(file)
+    except (UsageError, OSError) as error:
         raise UsageError("run", path, f"holds no readable {RESOLVED}", OTHER) from error
     extend = plain.get("extend", []) if isinstance(plain, dict) else None
     sound = isinstance(extend, list) and all(isinstance(name, str) for name in extend)
@@ -111,10 +112,12 @@ def require_own_words(path: Path, data: Data, plain: dict[str, Any]) -> None:
     words = glance(path / VOCABULARY).get("words")
     own = None if data.vocabulary is None else list(data.vocabulary.words)
     require(
-        words == own, "data.path", plain["data"].get("path"),
+        words == own,
+        "data.path",
+        plain["data"].get("path"),
         f"holds a text with other words than {path} was trained on",
         "name that text: data.path=FILE",
-    )  # fmt: skip
+    )
 
 
 def require_own_data(path: Path, data: Data, plain: dict[str, Any]) -> None:
@@ -129,15 +132,16 @@ def require_own_data(path: Path, data: Data, plain: dict[str, Any]) -> None:
 
 def require_same_data(path: Path, data: Data, plain: dict[str, Any]) -> None:
     """Raise UsageError if the run at `path` recorded the digest of other data."""
-    found = digest(data)
+    loaded = digest(data)
     place = next((key for key in ("path", "root") if key in plain["data"]), None)
     require(
         # What is drawn may be rounded otherwise elsewhere.
-        place is None or glance(path / SUMMARY).get("data_digest", found) == found,
-        f"data.{place}", plain["data"].get(place),
+        place is None or glance(path / SUMMARY).get("data_digest", loaded) == loaded,
+        f"data.{place}",
+        plain["data"].get(place),
         f"does not hold the data that {path} was trained on",
         f"name where that data lies: data.{place}=...",
-    )  # fmt: skip
+    )
 
 
 OTHER = "name the directory of a run that vae-train made"

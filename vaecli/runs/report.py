@@ -1,4 +1,4 @@
-"""What a trained model is turned into: its diagnosis, the plots, the page, the summary.
+"""The report of a trained model: its diagnosis, the plots, the page, the summary.
 
 At the end of training, and again for `vae-diagnose`.
 """
@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from vaecli.config.schema import Config, to_yaml
+from vaecli.config.schema import Config
+from vaecli.config.yaml_files import to_yaml
 from vaecli.core import machine
 from vaecli.core.rundir import SUMMARY, RunDirectory
 from vaecli.data.sets.base import Data, Kind
@@ -25,7 +26,7 @@ from vaecli.models.vae import VAE
 from vaecli.reporting.page.page import write_page
 from vaecli.reporting.plots.plots import Pictures, write_plots
 from vaecli.reporting.tensorboard import TensorBoard
-from vaecli.runs.build import predict
+from vaecli.runs.build import prediction_for
 from vaecli.theory.comparison import compare
 from vaecli.theory.prediction import held_against
 
@@ -153,7 +154,7 @@ def _diagnosed(
 ) -> tuple[dict[str, Any], Encoded, Pictures | None]:
     settings, beta = config.diagnosis, config.schedule.beta
     diagnosis, encoded = diagnose(vae, data, settings, seed=config.seed, beta=beta)
-    prediction = predict(data, config)
+    prediction = prediction_for(data, config)
     if prediction is not None:
         diagnosis["prediction"] = held_against(
             prediction,

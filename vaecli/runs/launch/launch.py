@@ -1,4 +1,4 @@
-"""Sweeps whose jobs run elsewhere, or are sweeps themselves: the side that waits and compares."""
+"""Sweeps whose jobs run in other processes: the side that starts, waits and compares."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from omegaconf import OmegaConf
 
-from vaecli.config.compose import REFUSALS, Composed, compose, key_of
-from vaecli.config.inside import overrides_of
-from vaecli.config.jobs import Sweep, foresee
-from vaecli.config.resume import SWEEP
+from vaecli.config.arguments import key_of, split
+from vaecli.config.compose import Composition, compose, run_hydra
+from vaecli.config.inside import INSIDE, overrides_of
+from vaecli.config.job import Job
+from vaecli.config.resume import SWEEP, Resumed
 from vaecli.config.schema import Config, read
-from vaecli.core.errors import FAILED, INTERRUPTED, require
+from vaecli.core.errors import FAILED, INTERRUPTED, UsageError, require
 from vaecli.core.rundir import SUMMARY, has_begun, remove_empty
 from vaecli.core.untrusted import glance
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
 from vaecli.runs.launch.worker import Worker, record_end, run_sweep
-from vaecli.runs.sweep.begun import match, require_sweep, runs_in, working_on
+from vaecli.runs.sweep.directory import match, require_sweep, runs_in, working_on
 from vaecli.runs.sweep.run_all import compare_launched
 
 SIGNALLED = 128  # exit code to which a signal's number is added
@@ -30,48 +31,42 @@ HIDDEN = "CUDA_VISIBLE_DEVICES is set but empty"  # as a run's log has it
 OURS = "VAECLI_"  # environment variables that jobs need: where the data is
 
 
-class Place(NamedTuple):
-    """Where one job works, and how many runs it leaves there at least."""
-
-    directory: Path
-    overrides: list[str]
-    runs: int
-
-
-def launch(arguments: list[str], sweep: Sweep, *, typed: list[str], resume: bool) -> int:
+def launch(composition: Composition, *, typed: list[str], resumed: Resumed | None) -> int:
     """Have the jobs done where their launcher does them, compare; returns the exit code.
 
-    typed: the overrides of the command, kept so that the sweep can be resumed. resume: whether to
-    go on with the sweep in its directory.
-    Raises one of compose.REFUSALS if a job is wrong, or the launcher, before anything runs.
+    typed: the overrides of the command, kept so that the sweep can be resumed. resumed: the sweep
+    to go on with.
+    Raises UsageError if a job is wrong, or the launcher, before anything runs.
     """
-    require_sweep(sweep.directory, resume=resume)
-    places = None if sweep.jobs is None else _places(sweep.jobs, sweep)
+    sweep, resume = composition.sweep, resumed is not None
+    assert sweep is not None
+    require_sweep(sweep, resume=resume)
+    jobs = None if composition.jobs is None else _placed(composition)
     worker = Worker(
         os.getcwd(),
         {name: value for name, value in os.environ.items() if name.startswith(OURS)},
-        tuple(sweep.flags),
-        None if places is None else {n: str(p.directory) for n, p in places.items()},
+        composition.flags,
+        tuple(split(composition.arguments)[1]),
+        jobs,
     )
-    new = not sweep.directory.exists()
-    with working_on(sweep.directory, typed, resume=resume):
-        jobs = "Jobs as they come" if places is None else f"{len(places)} jobs"
-        say(f"{jobs}, launcher {sweep.launcher}, in {sweep.directory}")
-        stopped = _have_done(arguments, sweep, places, worker, new)
-        return _conclude(sweep, places, " ".join(typed), stopped)
+    new = not sweep.exists()
+    with working_on(sweep, typed, resume=resume):
+        number = "Jobs as they come" if jobs is None else f"{len(jobs)} jobs"
+        say(f"{number}, launcher {composition.launcher}, in {sweep}")
+        stopped = _have_done(composition, worker, new)
+        return conclude(composition, jobs, " ".join(typed), stopped=stopped)
 
 
-def _have_done(
-    arguments: list[str], sweep: Sweep, places: dict[int, Place] | None, worker: Worker, new: bool
-) -> int:
+def _have_done(composition: Composition, worker: Worker, new: bool) -> int:
     """Wait for the jobs; the exit code of what kept them from being done, 0 if nothing did."""
+    assert composition.sweep is not None
     try:
-        if sweep.here:
-            return _here(sweep, places or {})
-        compose(_pinned(arguments, sweep.directory), worker)
-    except REFUSALS:
+        if composition.here:
+            return _here(worker)
+        run_hydra(*split(_pinned(composition.arguments, composition.sweep)), worker)
+    except UsageError:
         if new:
-            _leave_nothing(sweep.directory)
+            _leave_nothing(composition.sweep)
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -85,40 +80,47 @@ def _have_done(
 # ---------------------------------------------------------------------- before
 
 
-def _places(jobs: dict[int, Composed], sweep: Sweep) -> dict[int, Place]:
-    """Where each job works; what the sweep's directory knows is gone on with. Raises UsageError."""
-    inside = {number: OmegaConf.create(job.text).sweep.inside for number, job in jobs.items()}
-    alone = [number for number in jobs if inside[number] is None]
+def _placed(composition: Composition) -> dict[int, Job]:
+    """The jobs in their directories; the runs that the sweep already has are gone on with.
+
+    Raises UsageError if a job is wrong.
+    """
+    sweep, jobs = composition.sweep, composition.jobs or {}
+    assert sweep is not None
+    single = [number for number, job in jobs.items() if job.inside is None]
     require(
-        not (alone and sweep.here), "sweep.inside", "null",
+        not (single and composition.here),
+        INSIDE,
+        "null",
         "some jobs of this sweep are sweeps themselves, and some are not",
         "start those that are not as a sweep of their own",
-    )  # fmt: skip
-    plain = [_plain(jobs[number].text) for number in alone]
-    known = dict(zip(alone, match(plain, runs_in(sweep.directory)), strict=True))
-    begun = _begun(sweep.directory)
-    places: dict[int, Place] = {}
+    )
+    configs = [_resolved(jobs[number].text) for number in single]
+    runs = dict(zip(single, match(configs, runs_in(sweep)), strict=True))
+    sweeps = _begun(sweep)
+    placed: dict[int, Job] = {}
     for number, job in jobs.items():
-        if inside[number] is None:
+        if job.inside is None:
             _checked(job.text, alone=True)
-            found, runs = known[number], 1
+            directory, count = runs[number], 1
         else:
-            found = begun.get(job.directory.name.partition("_")[2])
-            runs = _inside(job, inside[number], sweep)
-        places[number] = Place(found or job.directory, job.overrides, runs)
+            directory = sweeps.get(job.directory.name.partition("_")[2])
+            count = _count_inside(job, job.inside, composition.flags)
         require(
-            found is not None or not has_begun(job.directory), "hydra.sweep.dir", sweep.directory,
+            directory is not None or not has_begun(job.directory),
+            "hydra.sweep.dir",
+            sweep,
             f"already holds another run ({job.directory.name})",
             "choose another directory for other settings",
-        )  # fmt: skip
-    return places
+        )
+        placed[number] = job.but(directory=directory or job.directory, runs=count)
+    return placed
 
 
-def _inside(job: Composed, text: str, sweep: Sweep) -> int:
-    """How many runs a job has that is a sweep. Raises one of compose.REFUSALS if one is wrong."""
-    arguments = ["-m", *sweep.flags, *overrides_of(job.overrides, text)]
-    inner = foresee(arguments, always=True)
-    jobs = {} if inner is None else inner.jobs or {}
+def _count_inside(job: Job, inside: str, flags: tuple[str, ...]) -> int:
+    """The number of runs of a job that is a sweep. Raises UsageError if one of them is wrong."""
+    composition = compose(["-m", *flags, *overrides_of(job.overrides, inside)])
+    jobs = {} if composition is None else composition.jobs or {}
     configs = [_checked(each.text, alone=False) for each in jobs.values()]
     searches = any(config.sweep.bisect for config in configs)  # as many as it takes
     return 1 if searches else len(configs)
@@ -129,14 +131,16 @@ def _checked(text: str, *, alone: bool) -> Config:
     elsewhere = {"device": "cpu", "trainer": {"amp": "off"}}
     config = read(OmegaConf.merge(OmegaConf.create(text), elsewhere))
     require(
-        not (alone and config.sweep.bisect), "sweep.bisect", config.sweep.bisect,
+        not (alone and config.sweep.bisect),
+        "sweep.bisect",
+        config.sweep.bisect,
         "a search decides as it goes, so it cannot be spread over the jobs of a launcher",
         "make each job a search: \"sweep.inside='sweep.bisect=0.05'\"",
-    )  # fmt: skip
+    )
     return config
 
 
-def _plain(text: str) -> dict[str, Any]:
+def _resolved(text: str) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
 
 
@@ -162,13 +166,12 @@ def _leave_nothing(directory: Path) -> None:
 # ---------------------------------------------------------------------- meanwhile
 
 
-def _here(sweep: Sweep, places: dict[int, Place]) -> int:
-    """One job, a sweep each, after another; until a signal ends it, whose exit code is returned."""
-    jobs = sweep.jobs or {}
-    for count, (number, job) in enumerate(jobs.items(), 1):
-        directory = places[number].directory
-        say(f"\n=== job {count} of {len(jobs)}: {directory.name}")
-        code = run_sweep(job, directory, tuple(sweep.flags))
+def _here(worker: Worker) -> int:
+    """Do one job, a sweep each, after another; a signal ends it, whose exit code is returned."""
+    jobs = worker.jobs or {}
+    for count, job in enumerate(jobs.values(), 1):
+        say(f"\n=== job {count} of {len(jobs)}: {job.directory.name}")
+        code = run_sweep(job, worker.flags)
         if code > SIGNALLED:
             return code
     return 0
@@ -177,42 +180,49 @@ def _here(sweep: Sweep, places: dict[int, Place]) -> int:
 # ---------------------------------------------------------------------- afterwards
 
 
-def _conclude(sweep: Sweep, places: dict[int, Place] | None, title: str, stopped: int) -> int:
-    """Compare what is there, say what is missing; the exit code of the command."""
+def conclude(
+    composition: Composition, jobs: dict[int, Job] | None, title: str, *, stopped: int
+) -> int:
+    """Compare the runs, name the missing ones; returns the exit code of the command.
+
+    jobs: in their directories; None if a sweeper chose them. stopped: the exit code of what kept
+    the jobs from being done, or 0.
+    """
     if "ray" in sys.modules:  # what its workers said is still on the way; the table comes last
         sys.modules["ray"].shutdown()
-    if places is None:
-        runs, missing = list(find_runs(sweep.directory)), 0
+    assert composition.sweep is not None
+    if jobs is None:
+        runs, missing = list(find_runs(composition.sweep)), 0
     else:
-        runs, missing = _collected(list(places.values()))
-    code = compare_launched(sweep.directory, runs, title)
+        runs, missing = _collected(list(jobs.values()))
+    code = compare_launched(composition.sweep, runs, title)
     states = Counter(str(glance(run / SUMMARY).get("run_state")) for run in runs)
-    for line in (*_devices(runs), *_unfinished(states, missing, sweep)):
+    for line in (*_devices(runs), *_unfinished(states, missing, composition)):
         say(line)
     return stopped or code or (FAILED if missing else 0)
 
 
-def _collected(places: list[Place]) -> tuple[list[Path], int]:
+def _collected(jobs: list[Job]) -> tuple[list[Path], int]:
     """The runs that the jobs left, and how many more they should have left."""
     runs: list[Path] = []
     missing = 0
-    for place in places:
-        found = list(find_runs(place.directory)) if place.directory.is_dir() else []
-        if not found:
-            record_end(place.directory, place.overrides, "pending", NEVER_BEGAN)
-            found = [place.directory]
-        elif found != [place.directory]:
-            missing += max(0, place.runs - len(found))
-        runs += found
+    for job in jobs:
+        runs_of_job = list(find_runs(job.directory)) if job.directory.is_dir() else []
+        if not runs_of_job:
+            record_end(job, "pending", NEVER_BEGAN)
+            runs_of_job = [job.directory]
+        elif runs_of_job != [job.directory]:
+            missing += max(0, job.runs - len(runs_of_job))
+        runs += runs_of_job
     return runs, missing
 
 
 def _devices(runs: list[Path]) -> list[str]:
-    """Where the runs were trained: never silently on a CPU."""
+    """The devices that trained the runs, with a warning if a GPU was hidden from them."""
     places = Counter(
-        f"{found.get('device')} ({found.get('device_name')})"
-        for found in (glance(run / "environment.json") for run in runs)
-        if found
+        f"{environment.get('device')} ({environment.get('device_name')})"
+        for environment in (glance(run / "environment.json") for run in runs)
+        if environment
     )
     if not places:
         return []
@@ -226,7 +236,7 @@ def _devices(runs: list[Path]) -> list[str]:
     return lines
 
 
-def _unfinished(states: Counter[str], missing: int, sweep: Sweep) -> list[str]:
+def _unfinished(states: Counter[str], missing: int, composition: Composition) -> list[str]:
     lines = []
     if states["running"]:
         lines.append(
@@ -236,8 +246,9 @@ def _unfinished(states: Counter[str], missing: int, sweep: Sweep) -> list[str]:
     if missing:
         lines.append(f"{missing} runs were never begun")
     if lines or set(states) - {"done"}:
-        chosen = "" if sweep.here else f" hydra/launcher={sweep.launcher} ..."
-        lines.append(f"Go on        vae-train resume={sweep.directory}{chosen}")
+        launcher = composition.launcher
+        chosen = "" if composition.here else f" hydra/launcher={launcher} ..."
+        lines.append(f"Go on        vae-train resume={composition.sweep}{chosen}")
     return lines
 
 

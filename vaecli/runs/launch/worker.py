@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
-from vaecli.config.compose import Composed
+from vaecli.config.compose import job_of
 from vaecli.config.inside import overrides_of
+from vaecli.config.job import Job
 from vaecli.core.errors import UsageError
 from vaecli.core.rundir import SUMMARY, RunDirectory, never_began
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.runs.launch.inside import run_inside
-from vaecli.runs.opening import Job
 from vaecli.runs.sweep.run_all import run_now
 
 LONGEST_REASON = 300
@@ -24,71 +23,72 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class Worker:
-    """What every job does; pickled on its way to another process or machine."""
+    """The task of every job. Launchers pickle it on its way to another process or machine."""
 
-    directory: str  # that the command was typed in
-    environment: dict[str, str]  # of it, what jobs need
+    directory: str  # in which the command was typed
+    environment: dict[str, str]  # of that process: the variables that jobs need
     flags: tuple[str, ...]  # of the command, for a job that is a sweep
-    places: dict[int, str] | None  # the directory of each job, by its number
+    typed: tuple[str, ...]  # the overrides of the command
+    jobs: dict[int, Job] | None  # by Hydra's numbers; None: the sweeper chooses them as it goes
 
-    def __call__(self, composed: Composed) -> float | None:
+    def __call__(self, config: DictConfig) -> float | None:
         """Do the job of this process; returns the loss that another sweeper can minimise."""
-        where = composed.directory
-        if self.places is not None:
-            number = HydraConfig.get().job.num
-            if number not in self.places:  # it equals another job
-                return None
-            where = Path(self.places[number])
-        return self.work(composed, where)
+        if self.jobs is None:
+            return self.work(job_of(config, list(self.typed)))
+        job = self.jobs.get(HydraConfig.get().job.num)
+        return None if job is None else self.work(job)  # None: it equals another job
 
-    def work(self, composed: Composed, where: Path) -> float | None:
-        """Do one job in the directory `where`. What goes wrong becomes a row of the comparison.
+    def work(self, job: Job) -> float | None:
+        """Do one job. An error becomes a row of the comparison.
 
         Nothing is raised: the driver would learn of this job only, and show no other.
         """
         try:
             self._enter()
-            if OmegaConf.create(composed.text).sweep.inside is None:
-                return run_now(Job(composed.overrides, composed.text, where, composed.sweep))
-            run_sweep(composed, where, self.flags)
+            if job.inside is None:
+                return run_now(job)
+            run_sweep(job, self.flags)
         except UsageError as error:
-            record_end(where, composed.overrides, "failed", " ".join(str(error).split()))
+            record_end(job, "failed", " ".join(str(error).split()))
         except Exception as error:
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            record_end(where, composed.overrides, "failed", reason)
+            record_end(job, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
         return None
 
     def _enter(self) -> None:
-        """Make relative paths and vaecli's variables mean what they mean where they were typed."""
+        """Take over the directory and the variables of the process that was typed to."""
         try:
             os.chdir(self.directory)
         except OSError as error:
             raise UsageError(
-                "working directory", self.directory, f"cannot be entered here ({error.strerror})",
+                "working directory",
+                self.directory,
+                f"cannot be entered here ({error.strerror})",
                 "start vae-train in a directory that every machine sees",
-            ) from error  # fmt: skip
+            ) from error
         for name, value in self.environment.items():
             os.environ.setdefault(name, value)
 
 
-def run_sweep(job: Composed, where: Path, flags: tuple[str, ...]) -> int:
-    """Run the sweep that a job is, in the directory `where`; returns its exit code."""
+def run_sweep(job: Job, flags: tuple[str, ...]) -> int:
+    """Run the sweep that a job is, in the job's directory; returns its exit code."""
+    where = job.directory
     if never_began(where):
-        (where / SUMMARY).unlink()  # what `record_end` said before it had runs
-    text = OmegaConf.create(job.text).sweep.inside
-    code = run_inside(overrides_of(job.overrides, text), where, list(flags))
+        (where / SUMMARY).unlink()  # it holds what `record_end` wrote before there were runs
+    assert job.inside is not None
+    code = run_inside(overrides_of(job.overrides, job.inside), where, list(flags))
     if code and not (where.is_dir() and list(find_runs(where))):
-        reason = f"its sweep ended with exit code {code}; the job's output says why"
-        record_end(where, job.overrides, "failed", reason)
+        record_end(
+            job, "failed", f"its sweep ended with exit code {code}; the job's output says why"
+        )
     return code
 
 
-def record_end(directory: Path, overrides: list[str], state: str, reason: str) -> None:
-    """Say in summary.json how a job ended that could not say it itself; finished runs stay."""
-    directory.mkdir(parents=True, exist_ok=True)
-    files, summary = RunDirectory(directory), {"overrides": overrides}
-    if (directory / SUMMARY).exists():
+def record_end(job: Job, state: str, reason: str) -> None:
+    """Write into summary.json how a job ended that could not do so itself. Finished runs stay."""
+    job.directory.mkdir(parents=True, exist_ok=True)
+    files, summary = RunDirectory(job.directory), {"overrides": job.overrides}
+    if (job.directory / SUMMARY).exists():
         summary = files.read_json(SUMMARY)
     if summary.get("run_state") != "done":
         end = {"run_state": state, "reason": reason[:LONGEST_REASON]}

@@ -1,23 +1,23 @@
-"""Which runs of a sweep are trained together, and why the others are not."""
+"""Groups of runs that are trained together, and why the others are not."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from vaecli.config.identity import flat
+from vaecli.config.job import Job
 from vaecli.config.schema import Config, Stacking
 from vaecli.core.errors import UsageError
 from vaecli.core.rundir import SUMMARY
 from vaecli.core.untrusted import glance
 from vaecli.data.sets.base import Data, Kind
 from vaecli.models.vae import VAE
+from vaecli.runs.attempt import Prepared, checkpoints
 from vaecli.runs.build import build
-from vaecli.runs.opening import Job, checkpoints
 from vaecli.training import checkpoint
 from vaecli.training.precision import choose_precision
 from vaecli.training.stack.memory import largest_stack
@@ -31,24 +31,16 @@ NUMBERS = {"seed", "trainer.lr", "trainer.weight_decay", "trainer.clip"}
 MOST = 256
 
 
-class Entry(NamedTuple):
-    """One run to be made: what Hydra composed, its validated config, and its data on the device."""
-
-    job: Job
-    config: Config
-    data: Data
-
-
 class Group(NamedTuple):
     """Runs that are trained together; `alone` says why a single one is not with others."""
 
-    entries: list[Entry]
+    entries: list[Prepared]
     alone: str | None = None
 
 
-def plan(entries: list[Entry]) -> list[Group]:
+def plan(entries: list[Prepared]) -> list[Group]:
     """The groups, in the order of their first runs. Runs of one structure go into one stack."""
-    structures: dict[str, list[Entry]] = {}
+    structures: dict[str, list[Prepared]] = {}
     reasons: dict[Path, str | None] = {}
     for entry in entries:
         reason = reasons[entry.job.directory] = _own_reason(entry.config, entry.data)
@@ -69,24 +61,26 @@ def plan(entries: list[Entry]) -> list[Group]:
     return groups
 
 
-def in_lockstep(entries: list[Entry]) -> list[list[Entry]]:
+def in_lockstep(entries: list[Prepared]) -> list[list[Prepared]]:
     """The runs of a stack that was, by where they go on from: a stack moves in lockstep.
 
     Its checkpoints are written one run after another. If it was killed in between, the runs whose
     checkpoint was written go one back: in a smaller stack the others would be rounded differently.
     """
     places = [_places(entry.job) for entry in entries]
-    begun = {found[0] for entry, found in zip(entries, places, strict=True) if _begun(entry.job)}
-    levels: dict[Place, list[Entry]] = {}
-    for entry, found in zip(entries, places, strict=True):
-        back = len(found) > 1 and found[1] in begun
-        job = replace(entry.job, step_back=back)
-        levels.setdefault(found[back], []).append(entry._replace(job=job))
+    begun = {
+        options[0] for entry, options in zip(entries, places, strict=True) if _begun(entry.job)
+    }
+    levels: dict[Place, list[Prepared]] = {}
+    for entry, options in zip(entries, places, strict=True):
+        back = len(options) > 1 and options[1] in begun
+        job = entry.job.but(step_back=back)
+        levels.setdefault(options[back], []).append(entry._replace(job=job))
     return list(levels.values())
 
 
 def _own_reason(config: Config, data: Data) -> str | None:
-    """Why this run cannot be part of any stack; None if it can."""
+    """The reason that keeps this run out of every stack; None if there is none."""
     if config.sweep.stack is Stacking.off:
         return "sweep.stack=off"
     for strategy in config.strategies:
@@ -102,8 +96,8 @@ def _own_reason(config: Config, data: Data) -> str | None:
     return None
 
 
-def _structure(entry: Entry) -> str:
-    """Everything of the config that is no number a stack can hold."""
+def _structure(entry: Prepared) -> str:
+    """The config without the numbers that may differ within a stack, as one string."""
     plain = flat(entry.config.plain)
     numbers = {f"strategy.{key}" for s in entry.config.strategies for key in number_fields(type(s))}
     kept = {
@@ -123,7 +117,7 @@ def _begun(job: Job) -> bool:
 
 
 def _places(job: Job) -> list[Place]:
-    """Where a run can go on from: its last checkpoint, the one before, or else its start."""
+    """The places to resume from: the last checkpoint, the one before, or else the start."""
     paths = checkpoints(job.directory) if job.resume else []
     places = []
     for path in paths:
@@ -135,10 +129,10 @@ def _places(job: Job) -> list[Place]:
     return places if len(paths) > 1 else [*places, (0, 0)]
 
 
-def _alike(members: list[Entry]) -> list[list[Entry]]:
+def _alike(members: list[Prepared]) -> list[list[Prepared]]:
     """Members whose models differ in nothing but tensors: strategies and seeds go into them."""
-    kinds: list[tuple[VAE, list[Entry]]] = []
-    known: dict[str, list[Entry]] = {}
+    kinds: list[tuple[VAE, list[Prepared]]] = []
+    known: dict[str, list[Prepared]] = {}
     for member in members:
         made_of = json.dumps([member.config.plain["strategy"], member.config.seed], sort_keys=True)
         if made_of not in known:
@@ -151,7 +145,7 @@ def _alike(members: list[Entry]) -> list[list[Entry]]:
     return [kind for _, kind in kinds]
 
 
-def _stacks(members: list[Entry]) -> list[Group]:
+def _stacks(members: list[Prepared]) -> list[Group]:
     """Members of one structure, cut into stacks that fit into memory."""
     first = members[0]
     if len(members) == 1:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
+from vaecli.config.compose import Composition
 from vaecli.config.identity import config_hash
+from vaecli.config.job import Job
 from vaecli.config.resume import Resumed
 from vaecli.config.schema import Config
 from vaecli.core.errors import DONE, FAILED, UsageError, require
@@ -18,10 +19,11 @@ from vaecli.core.untrusted import glance
 from vaecli.data.sets.base import Data
 from vaecli.reporting.console import say
 from vaecli.reporting.tensorboard import hush_writers
+from vaecli.runs.attempt import Prepared
 from vaecli.runs.build import check
-from vaecli.runs.opening import Job, claim_pending
+from vaecli.runs.opening import claim_pending
 from vaecli.runs.run import run
-from vaecli.runs.sweep.begun import (
+from vaecli.runs.sweep.directory import (
     Plain,
     config_in,
     match,
@@ -31,58 +33,66 @@ from vaecli.runs.sweep.begun import (
     working_on,
 )
 from vaecli.runs.sweep.critical import search, searches, sentence
-from vaecli.runs.sweep.plan import Entry, Group, plan
+from vaecli.runs.sweep.plan import Group, plan
 from vaecli.runs.sweep.stack import run_alone, run_stack
 from vaecli.training.precision import choose_device, prepare_process
 from vaecli.training.signals import StopRequests
 
+MULTIRUN = "multirun.yaml"  # the config of a sweep with Hydra's part, as Hydra itself writes it
 
-def run_all(jobs: list[Job], *, typed: list[str], resumed: Resumed | None) -> int:
+
+def run_all(composition: Composition, *, typed: list[str], resumed: Resumed | None) -> int:
     """Validate every job, run them, compare them; returns the command's exit code.
 
     typed: the overrides of the command, kept so that a sweep can be resumed.
-    Raises UsageError before anything runs if one of them is wrong.
+    Raises UsageError before anything runs if one of the jobs is wrong.
     """
     prepare_process()
     hush_writers()
-    sweep = jobs[0].sweep
-    if sweep is None:
-        bisect = jobs[0].config.sweep.bisect
-        require(
-            bisect is None, "sweep.bisect", bisect, "is a search of many runs, and this is one run",
-            "add -m, or leave it out",
-        )  # fmt: skip
-        return _run_single(dataclasses.replace(jobs[0], resume=resumed is not None))
-    made = _Sweep(sweep, typed, resume=resumed is not None)
+    jobs = list((composition.jobs or {}).values())
+    if composition.sweep is None:
+        (job,) = jobs
+        if resumed is not None:
+            job = job.but(directory=resumed.directory, resume=True)
+        prepared = _prepared(job)
+        with StopRequests() as stop:
+            return run(prepared, stop)  # done, if a signal came too late to keep it from that
+    sweep = _Sweep(composition, typed, resume=resumed is not None)
     try:
-        return _run_sweep(made, jobs)
+        return _run_sweep(sweep, jobs)
     finally:
-        made.close()
+        sweep.close()
 
 
-def _run_sweep(made: _Sweep, jobs: list[Job]) -> int:
+def _run_sweep(sweep: _Sweep, jobs: list[Job]) -> int:
     answers: dict[str, dict] = {}
     if any(job.config.sweep.bisect for job in jobs):
-        answers = search(searches(jobs), made.run)
+        answers = search(searches(jobs), sweep.run)
     else:
-        made.run(jobs)
-    title = " ".join(made.typed)
-    compared = _compare(made.directory, sorted(made.directories, key=number), title)
+        sweep.run(jobs)
+    title = " ".join(sweep.typed)
+    compared = _compare(sweep.directory, sorted(sweep.directories, key=number), title)
     for name, answer in answers.items():
         say(sentence(name, answer))
     if answers:
-        RunDirectory(made.directory).write_json("critical_beta.json", answers)
+        RunDirectory(sweep.directory).write_json("critical_beta.json", answers)
     unanswered = any(answer["reason"] for answer in answers.values())
-    return made.code or (DONE if compared and not unanswered else FAILED)
+    return sweep.code or (DONE if compared and not unanswered else FAILED)
 
 
 class _Sweep:
     """The runs of one command, on their way from jobs to exit codes."""
 
-    def __init__(self, directory: Path, typed: list[str], *, resume: bool):
-        """resume: whether to go on with what the directory holds. Raises UsageError if not."""
+    def __init__(self, composition: Composition, typed: list[str], *, resume: bool):
+        """Look at the sweep's directory. Raises UsageError if no sweep can begin or go on there.
+
+        resume: go on with the runs that the directory holds.
+        """
+        directory = composition.sweep
+        assert directory is not None
         require_sweep(directory, resume=resume)
         self.directory, self.typed, self.resume = directory, typed, resume
+        self._record = composition.record
         self.before = runs_in(directory) if resume else {}
         self.codes: dict[Path, int] = {}
         self.stopped = 0  # the exit code of a signal
@@ -101,7 +111,7 @@ class _Sweep:
         return self.stopped or (FAILED if any(self.codes.values()) else DONE)
 
     def run(self, jobs: list[Job]) -> dict[Path, Path] | None:
-        """Make the runs; where each job's lies, or None if a signal ended it.
+        """Make the runs; returns the directory of each job's run, None if a signal ended it.
 
         Raises UsageError, before anything is written, if one of the jobs is wrong.
         """
@@ -109,6 +119,7 @@ class _Sweep:
         say(f"{len(jobs)} runs, in {self.directory}")
         if not self._begun:
             self._open.enter_context(working_on(self.directory, self.typed, resume=self.resume))
+            RunDirectory(self.directory).write_text(MULTIRUN, self._record)
             self._begun = True
         if len(entries) < len(jobs):
             done = len(jobs) - len(entries)
@@ -118,7 +129,7 @@ class _Sweep:
         for entry in entries:
             if entry.job.directory not in codes:
                 try:
-                    claim_pending(*entry)
+                    claim_pending(entry)
                 except (UsageError, OSError) as error:  # nobody has to know of it but the user
                     say(f"{entry.job.directory.name}: {error}")
         self.stopped = stop.exit_code
@@ -126,9 +137,9 @@ class _Sweep:
         self.directories |= set(where.values())
         return None if self.stopped else where
 
-    def _prepared(self, jobs: list[Job]) -> tuple[list[Entry], dict[Path, Path]]:
-        """The runs to be made, and where each job's run lies: some may have begun, or be done."""
-        entries: list[Entry] = []
+    def _prepared(self, jobs: list[Job]) -> tuple[list[Prepared], dict[Path, Path]]:
+        """The runs to make, and each job's directory: some runs may have begun, or be done."""
+        entries: list[Prepared] = []
         where: dict[Path, Path] = {}
         places = match([job.config.plain for job in jobs], self.before)
         for job, place in zip(jobs, places, strict=True):
@@ -139,17 +150,10 @@ class _Sweep:
                 _require_free(job.directory, self.directory)
             elif _is_done(place, self.before.get(place), job.config, self._loaded):
                 continue
-            data = _load(job.config, self._loaded)
             if place is not None:
-                job = dataclasses.replace(job, directory=place, resume=True)
-            entries.append(Entry(job, job.config, data))
+                job = job.but(directory=place, resume=True)
+            entries.append(_load(job, self._loaded))
         return entries, where
-
-
-def _run_single(job: Job) -> int:
-    entry = _prepared(job)
-    with StopRequests() as stop:
-        return run(*entry, stop)  # done, if a signal came too late to keep it from that
 
 
 def run_now(job: Job) -> float | None:
@@ -164,9 +168,11 @@ def run_now(job: Job) -> float | None:
     if match([job.config.plain], {} if begun is None else {job.directory: begun}) == [None]:
         begun = None
     if begun is not None or never_began(job.directory):
-        job = dataclasses.replace(job, resume=True)
+        job = job.but(resume=True)
     if not _is_done(job.directory, begun, job.config, {}):
-        _run_single(job)
+        prepared = _prepared(job)
+        with StopRequests() as stop:
+            run(prepared, stop)
     return RunDirectory(job.directory).read_json(SUMMARY).get("validation_loss")
 
 
@@ -183,28 +189,36 @@ def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
 # ---------------------------------------------------------------------- before anything runs
 
 
-def _prepared(job: Job) -> Entry:
-    """A job that is no part of a sweep of this process, checked. Raises UsageError."""
+def _prepared(job: Job) -> Prepared:
+    """Check a job that is no part of a sweep of this process. Raises UsageError."""
+    bisect = job.config.sweep.bisect
+    require(
+        bisect is None or job.sweep is not None,
+        "sweep.bisect",
+        bisect,
+        "is a search of many runs, and this is one run",
+        "add -m, or leave it out",
+    )
     if job.by_clock:
         check_writable(job.directory)
     elif not job.resume and never_began(job.directory):
-        job = dataclasses.replace(job, resume=True)
+        job = job.but(resume=True)
     elif not job.resume:
         _require_free(job.directory)
-    return Entry(job, job.config, _load(job.config, {}))
+    return _load(job, {})
 
 
 def _is_done(directory: Path, begun: Plain | None, config: Config, loaded: dict) -> bool:
-    """Whether the run that was begun with the config `begun` is finished, and long enough."""
+    """True if the run of the config `begun` has finished, and is long enough for `config`."""
     summary = glance(directory / SUMMARY)
     if begun is None or summary.get("run_state") != "done":
         return False
     if config_hash(begun) == config_hash(config.plain):
         return True
-    examples = len(_load(config, loaded).train.x)
+    examples = len(_data(config, loaded).train.x)
     steps = config.trainer.total_steps(examples // config.trainer.batch_size)
-    made = summary.get("decoder_updates")
-    return type(made) is int and made >= steps
+    updates = summary.get("decoder_updates")
+    return type(updates) is int and updates >= steps
 
 
 def _require_free(directory: Path, sweep: Path | None = None) -> None:
@@ -217,13 +231,21 @@ def _require_free(directory: Path, sweep: Path | None = None) -> None:
                 "  for other settings begin a sweep of its own"
             )
         raise UsageError(
-            "hydra.run.dir" if sweep is None else "hydra.sweep.dir", directory,
-            "already holds a run that was made with other settings", remedy,
-        )  # fmt: skip
+            "hydra.run.dir" if sweep is None else "hydra.sweep.dir",
+            directory,
+            "already holds a run that was made with other settings",
+            remedy,
+        )
     check_writable(directory)
 
 
-def _load(config: Config, loaded: dict[tuple, Data]) -> Data:
+def _load(job: Job, loaded: dict[tuple, Data]) -> Prepared:
+    """The job with its data. Raises UsageError for what does not go together."""
+    data = _data(job.config, loaded)
+    return Prepared(job, check(job.config, data), data)
+
+
+def _data(config: Config, loaded: dict[tuple, Data]) -> Data:
     """The run's data on its device; runs that share both share the tensors."""
     config.data.check_files()
     device = choose_device(config.device)
@@ -232,10 +254,8 @@ def _load(config: Config, loaded: dict[tuple, Data]) -> Data:
         try:
             loaded[config.data, device] = data.to(device)
         except torch.OutOfMemoryError as error:
-            raise UsageError(
-                "device", device, f"has no room for {data.name}", "use data.limit, or device=cpu"
-            ) from error
-    check(config, loaded[config.data, device])
+            remedy = "use data.limit, or device=cpu"
+            raise UsageError("device", device, f"has no room for {data.name}", remedy) from error
     return loaded[config.data, device]
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import traceback
 from pathlib import Path
 
 import torch
 
+from vaecli.config.job import Job
 from vaecli.core.errors import DONE, FAILED, UsageError
 from vaecli.core.rundir import RunDirectory
 from vaecli.reporting.console import StackBar, say, start_lines
-from vaecli.runs.opening import in_use
+from vaecli.runs.attempt import Attempt, Prepared
+from vaecli.runs.opening import in_use, open_run
 from vaecli.runs.run import Run, run
-from vaecli.runs.sweep.plan import Entry, in_lockstep
+from vaecli.runs.sweep.plan import in_lockstep
 from vaecli.training.fit import Fit
 from vaecli.training.signals import Interrupted, StopRequests
 from vaecli.training.stack.stack import Stack
@@ -25,40 +26,44 @@ Codes = dict[Path, int]  # run directory -> exit code
 SHARED_FACTS = ("Data", "Model", "Parameters", "Training", "Device")  # of all runs of a stack
 
 
-def run_alone(entry: Entry, stop: StopRequests) -> Codes:
-    """One run of a sweep by itself. What refuses it is told and is its failure, not the sweep's."""
+def run_alone(prepared: Prepared, stop: StopRequests) -> Codes:
+    """Train one run of a sweep by itself. A refusal is the run's failure, not the sweep's."""
     try:
-        return {entry.job.directory: run(*entry, stop)}
+        return {prepared.job.directory: run(prepared, stop)}
     except (UsageError, OSError) as refused:
-        _refused(entry, refused)
-        return {entry.job.directory: FAILED}
+        _refused(prepared.job, refused)
+        return {prepared.job.directory: FAILED}
     finally:
         free_memory()
 
 
-def run_stack(entries: list[Entry], stop: StopRequests) -> Codes:
-    """Train the entries together, then diagnose each; the exit code of every run begun.
+def run_stack(prepared: list[Prepared], stop: StopRequests) -> Codes:
+    """Train the runs together, then diagnose each; the exit code of every run begun.
 
     A run that diverges or fails leaves the stack. If an update of all fails, for want of memory or
     by one run's doing, the stack is cut in two, and each half goes on from its checkpoints.
     """
-    if len(entries) == 1:
-        return run_alone(entries[0], stop)
+    if len(prepared) == 1:
+        return run_alone(prepared[0], stop)
     bar = StackBar()
-    members, codes = _opened(entries, bar, stop)
+    attempts: list[Attempt] = []
+    runs: list[Run] = []
+    codes: Codes = {}
     try:
-        broken = _train(members, bar, stop)
+        codes |= _open(prepared, attempts, runs, bar, stop)
+        broken = _train(runs, bar, stop)
         if broken is None:
-            _report(members, stop)
+            _report(runs, stop)
         else:
-            _interrupt(members, stop)
+            _interrupt(runs, stop)
     finally:
         bar.close()
-        for member in members:
-            member.close()
-    codes |= {m.job.directory: m.code for m in members if m.code is not None}
-    again = [_resumed(m) for m in members if m.code is None]
-    members.clear()
+        for one in (*runs, *attempts):
+            one.close()
+    codes |= {a.job.directory: a.code for a in attempts if a.code is not None}
+    again = [_resumed(attempt) for attempt in attempts if attempt.code is None]
+    runs.clear()
+    attempts.clear()
     free_memory()
     if again:
         say(f"The stack of {len(again)} runs failed and is cut in two ({broken})")
@@ -77,69 +82,78 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _opened(entries: list[Entry], bar: StackBar, stop: StopRequests) -> tuple[list[Run], Codes]:
-    """The runs whose directories could be opened, begun, until a signal; of the refused, codes."""
-    members: list[Run] = []
+def _open(
+    prepared: list[Prepared],
+    attempts: list[Attempt],
+    runs: list[Run],
+    bar: StackBar,
+    stop: StopRequests,
+) -> Codes:
+    """Fill `attempts` and `runs` until a signal comes; the exit codes of refused runs."""
     codes: Codes = {}
-    for entry in entries:
+    for one in prepared:
         if stop.received is not None:
             break
         try:
-            members.append(Run(*entry, bar=bar))
-            with members[-1].guard():
-                members[-1].begin()
+            attempt = open_run(one, alone=False)
         except (UsageError, OSError) as refused:
-            codes[entry.job.directory] = FAILED
-            if members and members[-1].job is entry.job:
-                members.pop().close()
-            _refused(entry, refused)
-    return members, codes
+            codes[one.job.directory] = FAILED
+            _refused(one.job, refused)
+            continue
+        attempts.append(attempt)
+        try:
+            with attempt.guard():
+                runs.append(Run(attempt, bar))
+        except (UsageError, OSError) as refused:
+            codes[one.job.directory] = FAILED
+            attempts.pop().close()
+            _refused(one.job, refused)
+    return codes
 
 
-def _interrupt(members: list[Run], stop: StopRequests) -> None:
-    """A signal that came as the stack broke ends its runs at their checkpoints."""
-    for member in members:
-        if member.code is None:
-            with member.guard():
+def _interrupt(runs: list[Run], stop: StopRequests) -> None:
+    """End the runs at their checkpoints by a signal that came as the stack broke."""
+    for each in runs:
+        if each.attempt.code is None:
+            with each.attempt.guard():
                 stop.raise_if_received()
 
 
-def _refused(entry: Entry, refused: UsageError | OSError) -> None:
-    """Of a sweep's run that could not be opened: said, and recorded if the directory is its own."""
-    say(f"{entry.job.directory.name}: {refused}")
-    if not entry.job.resume or in_use(entry.job.directory):
+def _refused(job: Job, refused: UsageError | OSError) -> None:
+    """Print why a run could not be opened; record it if the directory is the run's own."""
+    say(f"{job.directory.name}: {refused}")
+    if not job.resume or in_use(job.directory):
         return
     with contextlib.suppress(UsageError, OSError):
         reason = str(refused).splitlines()[0]
-        RunDirectory(entry.job.directory).update_summary(run_state="failed", reason=reason)
+        RunDirectory(job.directory).update_summary(run_state="failed", reason=reason)
 
 
-def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
-    """Train those that are sound; returns what broke the stack, if anything did."""
-    by_fit = {member.fit: member for member in members if member.code is None}
+def _train(runs: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
+    """Train the runs that have not ended; returns what broke the stack, if anything did."""
+    by_fit = {each.fit: each for each in runs if each.attempt.code is None}
     fits = list(by_fit)
     if not fits:
         return None
 
     def ended(fit: Fit, error: Exception) -> None:
-        member = by_fit[fit]
-        with member.guard():
+        attempt = by_fit[fit].attempt
+        with attempt.guard():
             raise error
         bar.left()
-        say(f"{member.directory.path.name}: {member.ended}")
+        say(f"{attempt.directory.path.name}: {attempt.ended}")
 
-    for line in start_lines(
-        {k: v for k, v in by_fit[fits[0]].facts().items() if k in SHARED_FACTS}
-    ):
+    facts = by_fit[fits[0]].facts()
+    for line in start_lines({key: facts[key] for key in facts if key in SHARED_FACTS}):
         say(line)
     bar.start(fits[0].steps, fits[0].step, len(fits))
     try:
         stack = Stack(fits, ended)
         stack.run(stop)
     except (Interrupted, KeyboardInterrupt) as interrupted:
-        for member in by_fit.values():
-            if member.code is None:
-                with member.guard():
+        for each in by_fit.values():
+            if each.attempt.code is None:
+                with each.attempt.guard():
                     raise interrupted
         return None
     except Exception as error:
@@ -147,28 +161,29 @@ def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
         traceback.clear_frames(error.__traceback__)
         return f"{type(error).__name__}: {error}".splitlines()[0][:200]
     for fit in stack.fits:
-        with by_fit[fit].guard():
+        with by_fit[fit].attempt.guard():
             by_fit[fit].trained(stacked=len(fits))
     return None
 
 
-def _report(members: list[Run], stop: StopRequests) -> None:
-    for member in members:
-        if member.code is not None:
+def _report(runs: list[Run], stop: StopRequests) -> None:
+    for each in runs:
+        attempt = each.attempt
+        if attempt.code is not None:
             continue
-        with member.guard():
+        with attempt.guard():
             stop.raise_if_received()
-            member.report()
-        outcome = member.ended
-        if member.code == DONE:
-            figures = member.summary()
+            each.report()
+        outcome = attempt.ended
+        if attempt.code == DONE:
+            figures = attempt.summary()
             outcome = (
                 f"{figures['status']}, {figures['active_dimensions']} of "
                 f"{figures['total_dimensions']} active, ELBO {figures['elbo']:.2f}, "
                 f"rate {figures['rate']:.2f}"
             )
-        say(f"{member.directory.path.name}: {outcome}")
+        say(f"{attempt.directory.path.name}: {outcome}")
 
 
-def _resumed(member: Run) -> Entry:
-    return Entry(dataclasses.replace(member.job, resume=True), member.config, member.data)
+def _resumed(attempt: Attempt) -> Prepared:
+    return Prepared(attempt.job.but(resume=True), attempt.config, attempt.data)

@@ -1,4 +1,4 @@
-"""The directory of a sweep: who is at work in it, and which job each run in it belongs to."""
+"""The directory of a sweep: the process at work in it, and the run of each job."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from vaecli.config.identity import config_hash
 from vaecli.config.resume import SWEEP
-from vaecli.config.schema import to_yaml
-from vaecli.core.errors import require
+from vaecli.config.yaml_files import read_yaml, to_yaml
+from vaecli.core.errors import UsageError, require
 from vaecli.core.rundir import RunDirectory, has_begun, hold, unwritable
-from vaecli.core.untrusted import yaml_text
 
 Plain = dict[str, Any]
 
@@ -26,14 +23,17 @@ def require_sweep(directory: Path, *, resume: bool) -> None:
         with _held(directory):
             return
     require(
-        not (directory / SWEEP).exists(), "hydra.sweep.dir", directory, "already holds a sweep",
+        not (directory / SWEEP).exists(),
+        "hydra.sweep.dir",
+        directory,
+        "already holds a sweep",
         f"choose another one, or go on with it: vae-train resume={directory}",
-    )  # fmt: skip
+    )
 
 
 @contextmanager
 def working_on(directory: Path, typed: list[str], *, resume: bool) -> Iterator[None]:
-    """Write down what was typed, and let no other process begin or go on here meanwhile.
+    """Write sweep.yaml, and keep other processes out of the directory meanwhile.
 
     Raises UsageError if one was faster, or the directory cannot be written.
     """
@@ -56,9 +56,12 @@ def _held(directory: Path) -> Iterator[None]:
         raise unwritable(directory, error, new=False) from error
     try:
         require(
-            hold(handle), "resume", directory, "is a sweep that another process is at work on",
+            hold(handle),
+            "resume",
+            directory,
+            "is a sweep that another process is at work on",
             "wait for its end, or stop it",
-        )  # fmt: skip
+        )
         yield
     finally:
         os.close(handle)
@@ -67,12 +70,12 @@ def _held(directory: Path) -> Iterator[None]:
 def runs_in(sweep: Path) -> dict[Path, Plain]:
     """The runs that have begun, in order, and the resolved config of each. Changes nothing."""
     directories = (path.parent for path in sweep.glob("*/config.yaml"))
-    found = {}
+    configs = {}
     for directory in sorted(directories, key=number):
         plain = config_in(directory)
         if plain is not None:
-            found[directory] = plain
-    return found
+            configs[directory] = plain
+    return configs
 
 
 def config_in(directory: Path) -> Plain | None:
@@ -80,29 +83,28 @@ def config_in(directory: Path) -> Plain | None:
     if not has_begun(directory):
         return None
     try:
-        text = yaml_text(directory / "config.yaml")
-        plain = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-    except Exception:  # yaml's and OmegaConf's errors share no base
+        plain = read_yaml(directory / "config.yaml", resolve=True)
+    except (UsageError, OSError):
         return None
     return plain if isinstance(plain, dict) else None
 
 
-def match(wanted: list[Plain], found: dict[Path, Plain]) -> list[Path | None]:
+def match(wanted: list[Plain], begun: dict[Path, Plain]) -> list[Path | None]:
     """For each config its run; each run is given out once.
 
     A run of the same length comes before one that only has to go on for longer.
     """
-    left = dict(found)
+    remaining = dict(begun)
     places: list[Path | None] = [None] * len(wanted)
     for any_length in (False, True):
         by_hash: dict[str, list[Path]] = {}
-        for directory, plain in left.items():
+        for directory, plain in remaining.items():
             by_hash.setdefault(config_hash(plain, any_length=any_length), []).append(directory)
         for job, plain in enumerate(wanted):
             same = by_hash.get(config_hash(plain, any_length=any_length))
             if places[job] is None and same:
                 places[job] = same.pop(0)
-                del left[places[job]]
+                del remaining[places[job]]
     return places
 
 

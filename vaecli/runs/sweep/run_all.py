@@ -23,6 +23,7 @@ from vaecli.runs.attempt import Prepared
 from vaecli.runs.build import check
 from vaecli.runs.opening import claim_pending
 from vaecli.runs.run import run
+from vaecli.runs.sweep.critical import search, searches, sentence
 from vaecli.runs.sweep.directory import (
     Plain,
     config_in,
@@ -32,7 +33,6 @@ from vaecli.runs.sweep.directory import (
     runs_in,
     working_on,
 )
-from vaecli.runs.sweep.critical import search, searches, sentence
 from vaecli.runs.sweep.plan import Group, plan
 from vaecli.runs.sweep.stack import run_alone, run_stack
 from vaecli.training.precision import choose_device, prepare_process

@@ -27,6 +27,13 @@ def test_the_wheel_holds_every_config_of_the_checkout(wheel):
     assert {f"vaecli/configs/{path}" for path in configs} <= names
 
 
+def test_the_wheel_holds_every_template_of_the_pages(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    templates = list((ROOT / "vaecli/reporting/templates").iterdir())
+    assert {"report.html", "comparison.html", "page.css"} <= {path.name for path in templates}
+    assert {f"vaecli/reporting/templates/{path.name}" for path in templates} <= names
+
+
 def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)  # what installing a pure wheel does to its modules
@@ -41,4 +48,5 @@ def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "outputs").rglob("diagnosis.json"))) == 1
+    for name in ("diagnosis.json", "report.html"):
+        assert len(list((tmp_path / "outputs").rglob(name))) == 1

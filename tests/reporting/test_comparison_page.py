@@ -19,7 +19,7 @@ from vaecli.reporting.comparison.plots.beta_plots import active_against_beta, co
 from vaecli.reporting.comparison.plots.plots import choose
 from vaecli.reporting.comparison.plots.tradeoff_plots import frontier, rate_distortion_plane
 from vaecli.reporting.comparison.predicted import Predicted, predictions
-from vaecli.reporting.page.tables import leaves
+from vaecli.reporting.page.rows import leaf_rows
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 
@@ -321,6 +321,6 @@ def test_the_boundary_has_all_columns_at_or_above_the_critical_beta_on_its_right
 
 
 def test_the_directions_of_a_prediction_are_for_curves_and_no_row_of_a_report():
-    rows = list(leaves(PREDICTION, "prediction"))
+    rows = list(leaf_rows(PREDICTION, "prediction"))
     assert len(rows) == len(PREDICTION) - 1
-    assert not any("irection betas" in row for row in rows)
+    assert not any("irection betas" in row.name for row in rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import (
     BETA,
     LATENT_DIM,
@@ -15,7 +16,6 @@ from vaecli.reporting.comparison.groups import (
 )
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.swept import number, text
-from vaecli.reporting.reading import value
 
 MANY = 4  # lines or rankings beyond which a sentence would be a list
 _CRITICAL = ("prediction", "critical_beta")

@@ -16,8 +16,10 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
     return next(folder.glob("*.whl"))
 
 
@@ -44,9 +46,12 @@ def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "trainer.max_steps=2", "diagnosis=quick"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     for name in ("diagnosis.json", "report.html"):
         assert len(list((tmp_path / "outputs").rglob(name))) == 1

@@ -142,9 +142,14 @@ def test_lists_with_a_number_for_each_dimension_are_columns_of_one_table(write):
     _, page = write()
     head = next(row for row in page.rows if row[:2] == ["Rank", "Dimension"])
     assert head[2:] == [
-        "KL, nats", "Var[mu_j]", "Marginal KL",
-        "Rise when shuffled", "(rank)", "Collapsed from", "",
-    ]  # fmt: skip
+        "KL, nats",
+        "Var[mu_j]",
+        "Marginal KL",
+        "Rise when shuffled",
+        "(rank)",
+        "Collapsed from",
+        "",
+    ]
     (row,) = [row for row in page.rows if len(row) == len(head) and row[:2] == ["3", "2"]]
     lists = [
         found["kl_per_dim"],
@@ -403,8 +408,14 @@ def test_writing_again_replaces_the_page_and_leaves_no_other_file(write, tmp_pat
 
 def test_numbers_are_rounded_to_four_digits():
     assert [number(v) for v in (3, 0.123456, -1234.56, 1234567.8, None, float("nan"), True)] == [
-        "3", "0.1235", "-1235", "1,234,568", "not measured", "not a number", "yes",
-    ]  # fmt: skip
+        "3",
+        "0.1235",
+        "-1235",
+        "1,234,568",
+        "not measured",
+        "not a number",
+        "yes",
+    ]
 
 
 def test_a_standard_error_has_two_digits_and_sets_those_of_its_figure():

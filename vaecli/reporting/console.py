@@ -116,7 +116,7 @@ class StackBar:
         if len(self._rows) >= self.runs:
             self._tell()
 
-    def left(self) -> None:
+    def drop_run(self) -> None:
         """Expect one run less, as it was taken out of the stack."""
         self.runs -= 1
 

@@ -49,7 +49,7 @@ class RunRow(NamedTuple):
     """A run in the table of runs, or in the list of those that did not finish."""
 
     name: str
-    label: str  # what tells it from the others
+    label: str  # its setting and seed
     href: str  # of its report, seen from the page; "" if there is none
     values: list[str]
     seed: str

@@ -125,7 +125,7 @@ def _train(members: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
         member = by_fit[fit]
         with member.guard():
             raise error
-        bar.left()
+        bar.drop_run()
         say(f"{member.directory.path.name}: {member.ended}")
 
     for line in start_lines(

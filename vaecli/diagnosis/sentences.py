@@ -34,7 +34,7 @@ def information(d: dict) -> Iterator[str]:
 
 
 def is_saturated(d: dict) -> bool:
-    """Whether the estimate of the mutual information is no more than a lower bound."""
+    """True if the estimate of the mutual information is no more than a lower bound."""
     return bool(leaf(d, "information", "saturated"))
 
 
@@ -58,10 +58,11 @@ def baseline(d: dict) -> Iterator[str]:
     gain, alone = value(d, "baseline", "gain"), value(d, "baseline", "no_code")
     if gain is None or alone is None:
         return
+    estimator = leaf(d, "baseline", "no_code", "estimator")
     yield (
         f"With its code the model {'gains' if gain >= 0 else 'loses'} {abs(gain):z.2f} nats of "
-        f"ELBO against the best that was found without one ({-alone:z.2f} nats: "
-        f"{leaf(d, 'baseline', 'no_code', 'estimator')})."
+        f"ELBO against the best that was found without one ({-alone:z.2f} nats"
+        f"{f': {estimator}' if estimator else ''})."
     )
 
 

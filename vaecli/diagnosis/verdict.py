@@ -114,7 +114,7 @@ def unfinished(diagnosis: dict, history: list[dict]) -> str | None:
 def next_commands(
     diagnosis: dict, overrides: list[str], *, beta: float, in_use: set[str]
 ) -> list[tuple[str, str]]:
-    """What to try next: (command, reason) pairs that change one thing of this run.
+    """Commands to try next: (command, reason) pairs that change one thing of this run.
 
     beta: the run's target. in_use: overrides not to propose: its own choices, e.g.
     {"decoder=large"}, and what its model does not have.

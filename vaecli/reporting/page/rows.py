@@ -121,7 +121,7 @@ def leaf_rows(group: dict, path: str, *, prefix: str = "", dimensions: int = 0) 
 
 
 def is_column(key: str, item: object, dimensions: int) -> bool:
-    """Whether an item holds one number for each of the Z = `dimensions` dimensions."""
+    """True for a list with one number for each of the Z = `dimensions` dimensions."""
     return key.endswith("_per_dim") and isinstance(item, list) and len(item) == dimensions
 
 

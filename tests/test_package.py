@@ -16,8 +16,10 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
     return next(folder.glob("*.whl"))
 
 
@@ -25,6 +27,13 @@ def test_the_wheel_holds_every_config_of_the_checkout(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {p.relative_to(ROOT / "configs") for p in (ROOT / "configs").rglob("*.yaml")}
     assert {f"vaecli/configs/{path}" for path in configs} <= names
+
+
+def test_the_wheel_holds_every_template_of_the_pages(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    templates = list((ROOT / "vaecli/reporting/templates").iterdir())
+    assert {"report.html", "comparison.html", "page.css"} <= {path.name for path in templates}
+    assert {f"vaecli/reporting/templates/{path.name}" for path in templates} <= names
 
 
 def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
@@ -37,8 +46,12 @@ def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "trainer.max_steps=2", "diagnosis=quick"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "outputs").rglob("diagnosis.json"))) == 1
+    for name in ("diagnosis.json", "report.html"):
+        assert len(list((tmp_path / "outputs").rglob(name))) == 1

@@ -174,4 +174,4 @@ def test_weights_that_are_no_numbers_are_refused():
 def test_a_note_is_no_warning():
     diagnosis = found(narrow(healthy))
     assert not any("saturated" in w for w in diagnosis["warnings"])
-    assert diagnosis["notes"][0].startswith("saturated estimate: read the mutual information as")
+    assert diagnosis["notes"][0].startswith("saturated estimate: The code holds at least ")

@@ -19,7 +19,7 @@ from vaecli.reporting.comparison.plots.beta_plots import active_against_beta, co
 from vaecli.reporting.comparison.plots.plots import choose
 from vaecli.reporting.comparison.plots.tradeoff_plots import frontier, rate_distortion_plane
 from vaecli.reporting.comparison.predicted import Predicted, predictions
-from vaecli.reporting.page.tables import leaves
+from vaecli.reporting.page.rows import leaf_rows
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 
@@ -78,8 +78,9 @@ def test_nothing_from_a_run_comes_alive_on_the_page(sweep, tmp_path):
 def test_the_page_asks_no_host_for_anything(sweep, tmp_path):
     made = sweep("schedule.beta=1")
     page = comparison_html(collect(made), tmp_path, "x")
-    assert not re.search(r"(src|href)=\"(?!data:|\./)|@import|url\(|//", re.sub(
-        r"base64,[A-Za-z0-9+/=]+", "", page))  # fmt: skip
+    assert not re.search(
+        r"(src|href)=\"(?!data:|\./)|@import|url\(|//", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    )
 
 
 def test_links_lead_to_the_reports_that_exist(tmp_path):
@@ -210,9 +211,13 @@ def test_the_legend_defines_the_frontier_as_it_is_drawn(sweep):
 
 
 @pytest.mark.parametrize(
-    "label", ["strategy=aggressive+committed_rate, latent_dim=10", "a-long-hyphenated-word it is",
-              "one two three four five six seven eight nine ten eleven twelve"],
-)  # fmt: skip
+    "label",
+    [
+        "strategy=aggressive+committed_rate, latent_dim=10",
+        "a-long-hyphenated-word it is",
+        "one two three four five six seven eight nine ten eleven twelve",
+    ],
+)
 def test_a_title_breaks_between_words_only(label):
     words = folded(label, 24, longest=36).removesuffix(" …").split()
     assert words == label.split()[: len(words)]
@@ -224,9 +229,15 @@ def test_every_plot_can_be_drawn_of_anything(sweep):
     strange = ["_hidden $x^2$", "日本" * 40, "a\nb", *(f"s{n}" for n in range(9))]
     for n, name in enumerate(strange):
         for beta in (0, 1e-3, 4):
-            sweep(f"schedule.beta={beta}", "seed=0", config={"strategy": name},
-                  active_dimensions=None if n == 1 else n % 5, rate=float(n) or float("nan"),
-                  distortion=20.0, mutual_information=None)  # fmt: skip
+            sweep(
+                f"schedule.beta={beta}",
+                "seed=0",
+                config={"strategy": name},
+                active_dimensions=None if n == 1 else n % 5,
+                rate=float(n) or float("nan"),
+                distortion=20.0,
+                mutual_information=None,
+            )
     made = sweep("schedule.beta=4", "model.latent_dim=7", "decoder=large", total_dimensions=7)
     made = sweep("schedule.beta=1", "model.latent_dim=7", "decoder=large", active_dimensions=0)
     (made[0] / "diagnosis.json").write_text('{"kl_per_dim": ["x", null], "prediction": [1]}')
@@ -253,9 +264,8 @@ def test_the_frontier_is_that_of_the_definition():
     for _ in range(200):
         points = [(draw.randint(0, 9), draw.randint(0, 9)) for _ in range(draw.randint(1, 12))]
         best = {
-            p for p in points
-            if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)
-        }  # fmt: skip
+            p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)
+        }
         assert frontier(points) == sorted(best)
 
 
@@ -321,6 +331,6 @@ def test_the_boundary_has_all_columns_at_or_above_the_critical_beta_on_its_right
 
 
 def test_the_directions_of_a_prediction_are_for_curves_and_no_row_of_a_report():
-    rows = list(leaves(PREDICTION, "prediction"))
+    rows = list(leaf_rows(PREDICTION, "prediction"))
     assert len(rows) == len(PREDICTION) - 1
-    assert not any("irection betas" in row for row in rows)
+    assert not any("irection betas" in row.name for row in rows)

@@ -6,10 +6,10 @@ import pytest
 from made_up import diagnosis, groups, history, linear_vae, old_diagnosis
 from PIL import Image
 
+from vaecli.diagnosis.sentences import sentences
 from vaecli.reporting.page.meanings import COLUMNS, GROUPS, LEAVES
-from vaecli.reporting.page.page import _short, write_page
-from vaecli.reporting.page.readings import readings
-from vaecli.reporting.page.tables import number, with_error
+from vaecli.reporting.page.numbers import number, short_number, with_error
+from vaecli.reporting.page.page import write_page
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = '<script>alert("1")</script>'
@@ -142,9 +142,14 @@ def test_lists_with_a_number_for_each_dimension_are_columns_of_one_table(write):
     _, page = write()
     head = next(row for row in page.rows if row[:2] == ["Rank", "Dimension"])
     assert head[2:] == [
-        "KL, nats", "Var[mu_j]", "Marginal KL",
-        "Rise when shuffled", "(rank)", "Collapsed from", "",
-    ]  # fmt: skip
+        "KL, nats",
+        "Var[mu_j]",
+        "Marginal KL",
+        "Rise when shuffled",
+        "(rank)",
+        "Collapsed from",
+        "",
+    ]
     (row,) = [row for row in page.rows if len(row) == len(head) and row[:2] == ["3", "2"]]
     lists = [
         found["kl_per_dim"],
@@ -234,9 +239,8 @@ def test_groups_without_a_single_number_give_a_page(write):
     found = without_numbers(diagnosis(saturated=True)) | {"theory": without_numbers(linear_vae())}
     _, page = write(diagnosis=found)
     assert "not measured" in page.text
-    said = {group: readings(group, found) for group in GROUPS}
-    # What needs no number is still said.
-    assert [group for group, sentences in said.items() if sentences] == ["prediction", "theory"]
+    with_sentences = [group for group in GROUPS if sentences(group, found)]
+    assert with_sentences == ["prediction", "theory"]  # they need no number
 
 
 def test_groups_and_figures_unknown_to_this_module_are_shown(write):
@@ -308,6 +312,60 @@ def test_hostile_text_is_shown_and_not_obeyed(write):
     assert page.text.count("<script>") >= 23
 
 
+def hostile(value):
+    """`value` with a script in each of its strings; keys stay, as the page is looked up by them."""
+    if isinstance(value, dict):
+        return {key: hostile(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hostile(item) for item in value]
+    return f"{value}{HOSTILE}" if isinstance(value, str) else value
+
+
+def strings(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [string for item in value for string in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+TEXTS = {
+    "reconstructions": [["a cat", "a dog"]],
+    "interpolation": ["a cat", "a hat", ""],
+    "samples": ["a bat"],
+    "neighbours": [{"text": "a cat", "nearest": ["a rat", "a mat"]}],
+}
+
+
+def test_every_string_of_a_diagnosis_comes_out_escaped(write):
+    found = hostile(diagnosis() | {"theory": linear_vae(), "texts": TEXTS})
+    source, page = write(diagnosis=found)
+    assert "<script" not in source
+    assert "script" not in page.tags
+    elsewhere = {
+        "patterns",
+        "estimators",
+        "prediction",
+        "theory",
+    }  # sentences made of them, or none
+    expected = strings({key: item for key, item in found.items() if key not in elsewhere})
+    shown = page.text + json.dumps(found["settings"])
+    assert len(expected) > 40
+    assert [string for string in expected if string not in shown] == []
+
+
+def test_the_texts_of_a_language_model_are_shown_by_kind(write):
+    _, page = write(diagnosis=diagnosis() | {"texts": TEXTS})
+    assert ["Sentence", "What its code says"] in page.rows
+    assert ["a cat", "a dog"] in page.rows
+    assert ["Sentence", "Nearest code", "Second"] in page.rows
+    assert ["a cat", "a rat", "a mat"] in page.rows
+    assert page.tags.count("ol") == 2
+    assert "(nothing)" in page.text
+    _, page = write(diagnosis=diagnosis() | {"texts": {"samples": []}})
+    assert "What the model writes" not in page.text
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_short_histories(write, rows):
     _, page = write(history=history(rows=rows))
@@ -350,8 +408,14 @@ def test_writing_again_replaces_the_page_and_leaves_no_other_file(write, tmp_pat
 
 def test_numbers_are_rounded_to_four_digits():
     assert [number(v) for v in (3, 0.123456, -1234.56, 1234567.8, None, float("nan"), True)] == [
-        "3", "0.1235", "-1235", "1,234,568", "not measured", "not a number", "yes",
-    ]  # fmt: skip
+        "3",
+        "0.1235",
+        "-1235",
+        "1,234,568",
+        "not measured",
+        "not a number",
+        "yes",
+    ]
 
 
 def test_a_standard_error_has_two_digits_and_sets_those_of_its_figure():
@@ -366,5 +430,5 @@ def test_a_standard_error_has_two_digits_and_sets_those_of_its_figure():
 @pytest.mark.parametrize(
     ("figure", "shown"), [(-0.0005985, "-0.001"), (0.004878, "0.005"), (-0.0001, "0.000"), (0, "0")]
 )
-def test_a_tile_has_room_for_next_to_nothing(figure, shown):
-    assert _short(figure) == shown
+def test_a_figure_near_zero_is_rounded_to_a_thousandth_in_a_tile(figure, shown):
+    assert short_number(figure) == shown

@@ -1,4 +1,4 @@
-"""From figures to words: the status, the warnings, and what to try next."""
+"""Judgement of a diagnosis: the status, the warnings, and what to try next."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vaecli.diagnosis import sentences
+from vaecli.diagnosis.reading import error, value
 from vaecli.evaluation.measures import VARIANCE_THRESHOLD
 
 # Below this rate (nats) there is hardly a code to speak of, used or not.
@@ -45,18 +47,14 @@ def status(active: int, total: int) -> str:
 def findings(diagnosis: dict, *, beta: float | None = None) -> list[Finding]:
     """All patterns that `diagnosis` shows; groups that it lacks raise none.
 
-    beta: what the model was trained with, where that is known.
+    beta: the weight of the KL in training, where that is known.
     """
-    found = []
-    for pattern, evidence, disease in PATTERNS:
-        words = evidence(diagnosis, beta)
-        if words is not None:
-            found.append(Finding(pattern, words, disease))
-    return found
+    tested = [(name, evidence(diagnosis, beta), disease) for name, evidence, disease in PATTERNS]
+    return [Finding(name, text, disease) for name, text, disease in tested if text is not None]
 
 
 def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
-    """What the figures say, a sentence each, for a reader who is new to collapse."""
+    """A sentence on each finding, for a reader who is new to collapse."""
     active, total = diagnosis["active_dimensions"], diagnosis["total_dimensions"]
     lines = [
         {
@@ -74,9 +72,9 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
             "That need not be a fault: a VAE prunes dimensions it has no use for. It is one if the "
             "distortion is worse than that of a model with a higher rate."
         )
-    rise = _value(diagnosis, "latent_use", "shuffled")
+    rise = value(diagnosis, "latent_use", "shuffled")
     if rise is not None:
-        holds = _held(diagnosis)
+        holds = _surely_in_code(diagnosis)
         if holds > LITTLE_RATE and rise >= 0.5 * holds * min(1.0, beta or 1.0):
             use = "The decoder uses z"
         elif holds <= LITTLE_RATE < rise:
@@ -87,13 +85,7 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
             f"{use}: with another example's code the distortion changes by "
             f"{rise:+z.2f} nats (rate: {diagnosis['rate']:z.2f} nats)."
         )
-    gain = _value(diagnosis, "baseline", "gain")
-    if gain is not None:
-        words, alone = "gains" if gain >= 0 else "loses", diagnosis["baseline"]["no_code"]
-        lines.append(
-            f"With its code the model {words} {abs(gain):z.2f} nats of ELBO against the best that "
-            f"was found without one ({-alone['value']:z.2f} nats: {alone['estimator']})."
-        )
+    lines += sentences.baseline(diagnosis)
     return lines
 
 
@@ -102,7 +94,7 @@ def unfinished(diagnosis: dict, history: list[dict]) -> str | None:
 
     history: the rows of metrics.jsonl, whose loss is that of the target beta throughout.
     """
-    loses = (_value(diagnosis, "baseline", "gain") or 0.0) < 0
+    loses = (value(diagnosis, "baseline", "gain") or 0.0) < 0
     rows = [row for row in history if isinstance(row.get("loss"), int | float)]  # of anyone's file
     early = [row for row in rows[:-1] if row["step"] <= 0.75 * rows[-1]["step"]]
     if not early or (diagnosis["status"] == "HEALTHY" and not loses):
@@ -122,7 +114,7 @@ def unfinished(diagnosis: dict, history: list[dict]) -> str | None:
 def next_commands(
     diagnosis: dict, overrides: list[str], *, beta: float, in_use: set[str]
 ) -> list[tuple[str, str]]:
-    """What to try next: (command, reason) pairs that change one thing of this run.
+    """Commands to try next: (command, reason) pairs that change one thing of this run.
 
     beta: the run's target. in_use: overrides not to propose: its own choices, e.g.
     {"decoder=large"}, and what its model does not have.
@@ -173,10 +165,10 @@ def _constant_mean(diagnosis: dict, beta: float | None) -> str | None:
 
 
 def _rate_without_information(diagnosis: dict, beta: float | None) -> str | None:
-    rate, above = diagnosis["rate"], _value(diagnosis, "information", "leave_one_out")
+    rate, above = diagnosis["rate"], value(diagnosis, "information", "leave_one_out")
     if above is None or rate <= LITTLE_RATE:
         return None
-    most = max(above, 0.0) + 2 * _error(diagnosis, "information", "leave_one_out")
+    most = max(above, 0.0) + _twice_error(diagnosis, "information", "leave_one_out")
     if most >= 0.5 * rate:
         return None
     return (
@@ -189,7 +181,7 @@ def _rate_without_information(diagnosis: dict, beta: float | None) -> str | None
 def _unused(diagnosis: dict, beta: float | None) -> str | None:
     # At the optimum of a linear model rise_j = beta (l/theta - 1) >= 2 beta MI_j: below beta 1 the
     # decoder may make full use of z at a smaller rise.
-    rise, holds = _value(diagnosis, "latent_use", "shuffled"), _held(diagnosis)
+    rise, holds = value(diagnosis, "latent_use", "shuffled"), _surely_in_code(diagnosis)
     if rise is None or holds <= LITTLE_RATE or rise >= 0.5 * holds * min(1.0, beta or 1.0):
         return None
     return (
@@ -198,19 +190,23 @@ def _unused(diagnosis: dict, beta: float | None) -> str | None:
     )
 
 
-def _held(diagnosis: dict) -> float:
+def _surely_in_code(diagnosis: dict) -> float:
     """Nats that the code surely holds about x; the rate, where that was not measured."""
-    below = _value(diagnosis, "information", "own_included")
+    below = value(diagnosis, "information", "own_included")
     if below is None:
         return diagnosis["rate"]
-    return below - 2 * _error(diagnosis, "information", "own_included")
+    return below - _twice_error(diagnosis, "information", "own_included")
+
+
+def _twice_error(diagnosis: dict, *path: str) -> float:
+    return 2 * (error(diagnosis, *path) or 0.0)
 
 
 def _few_nats(diagnosis: dict, beta: float | None) -> str | None:
     if diagnosis["status"] != "HEALTHY" or diagnosis["rate"] >= HARDLY_A_CODE:
         return None
-    gain = _value(diagnosis, "baseline", "gain")
-    if gain is not None and gain > 2 * _error(diagnosis, "baseline", "gain"):
+    gain = value(diagnosis, "baseline", "gain")
+    if gain is not None and gain > _twice_error(diagnosis, "baseline", "gain"):
         return None  # little, but worth having
     return (
         f"all dimensions together carry {diagnosis['rate']:z.2f} nats, too little to tell examples "
@@ -234,36 +230,24 @@ def _never_moves(diagnosis: dict, beta: float | None) -> str | None:
 
 
 def _lag(diagnosis: dict, beta: float | None) -> str | None:
-    gain = _value(diagnosis, "inference", "gain")
+    gain = value(diagnosis, "inference", "gain")
     collapsed = diagnosis["status"] in ("FULL COLLAPSE", "SEVERE COLLAPSE")
     if gain is None or not (collapsed or diagnosis["rate"] < LITTLE_RATE):
         return None
-    if gain - 2 * _error(diagnosis, "inference", "gain") <= LAG:
+    if gain - _twice_error(diagnosis, "inference", "gain") <= LAG:
         return None
     return (
-        "the encoder has collapsed, the model has not: gradient steps on the posteriors of single "
-        f"examples raise the ELBO by {gain:z.2f} nats, to a rate of "
-        f"{_value(diagnosis, 'inference', 'refined_rate'):z.2f} nats (the encoder's: "
-        f"{diagnosis['rate']:z.2f})."
+        "the encoder has collapsed, the model has not. "
+        f"{sentences.refined_elbo(diagnosis)} {sentences.refined_rate(diagnosis)}"
     )
 
 
 def _saturated(diagnosis: dict, beta: float | None) -> str | None:
-    information = diagnosis.get("information")
-    if information is None or not information["saturated"]:
-        return None
-    below, above = (_value(diagnosis, "information", k) for k in ("own_included", "leave_one_out"))
-    above = min(above, diagnosis["rate"])  # no code holds more than it costs
-    n = information["own_included"]["n"]
-    return (
-        f"read the mutual information as at least {below:z.2f} nats (upper bound: {above:z.2f}). "
-        f"An aggregate posterior over {n} examples says no more, and nothing above log {n} = "
-        f"{information['ceiling']:z.2f}; one over more examples does."
-    )
+    return " ".join(sentences.information(diagnosis)) if sentences.is_saturated(diagnosis) else None
 
 
 def _pruning(diagnosis: dict, beta: float | None) -> str | None:
-    change, gain = _value(diagnosis, "pruning", "change"), _value(diagnosis, "baseline", "gain")
+    change, gain = value(diagnosis, "pruning", "change"), value(diagnosis, "baseline", "gain")
     if diagnosis["status"] not in ("PARTIAL COLLAPSE", "SEVERE COLLAPSE"):
         return None
     if change is None or gain is None or beta is None or beta > 1:
@@ -273,10 +257,8 @@ def _pruning(diagnosis: dict, beta: float | None) -> str | None:
     if _rate_without_information(diagnosis, beta):
         return None
     return (
-        f"{diagnosis['pruning']['dead_units']} of {diagnosis['total_dimensions']} dimensions are "
-        f"dead, and without them the ELBO changes by {change:+z.2f} nats; the others gain "
-        f"{gain:z.2f} nats over the best model without a code. Dimensions that the data has no use "
-        "for are no disease."
+        f"{sentences.pruned(diagnosis)} The others gain {gain:z.2f} nats over the best model "
+        "without a code. Dimensions that the data has no use for are no disease."
     )
 
 
@@ -290,18 +272,6 @@ PATTERNS: tuple[tuple[str, Evidence, bool], ...] = (
     ("saturated estimate", _saturated, False),
     (PRUNING, _pruning, False),
 )
-
-
-# ---------------------------------------------------------------------- reading figures
-
-
-def _value(diagnosis: dict, group: str, key: str) -> float | None:
-    estimate = diagnosis.get(group, {}).get(key)
-    return None if estimate is None else estimate["value"]
-
-
-def _error(diagnosis: dict, group: str, key: str) -> float:
-    return diagnosis[group][key]["standard_error"] or 0.0
 
 
 def _command(overrides: list[str], change: str) -> str:

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: a summary, a progress bar, a verdict.
+"""Output for the person at the terminal: a summary, a progress bar, a verdict.
 
 All but the bar are also lines of train.log.
 """
@@ -16,10 +16,11 @@ from typing import Any
 from tqdm import tqdm
 
 from vaecli.core.errors import printable
+from vaecli.diagnosis.sentences import information, is_saturated, likelihood
 
 NAME = "vaecli"
 WIDTH = 100
-EVALUATIONS = 12  # of these the console shows at most about so many; the files have all
+EVALUATIONS = 12  # lines on the console, about; the files have every evaluation
 
 
 def open_log(path: Path, *, echo: bool = True) -> logging.Logger:
@@ -36,7 +37,7 @@ def open_log(path: Path, *, echo: bool = True) -> logging.Logger:
 
 
 class _File(logging.FileHandler):
-    """The log's file; a full disk silences it, and the console goes on."""
+    """Handler of the log's file. A full disk silences it; the console goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -69,7 +70,7 @@ class ProgressBar:
         self._active = ""
 
     def window(self, step: int, means: dict[str, float]) -> None:
-        """Means of the last window of updates."""
+        """Show the means of the last window of updates."""
         self._bar.set_postfix_str(
             f"loss {means['loss']:.2f} D {means['distortion']:.2f} R {means['rate']:.2f} "
             f"beta {means['beta']:.2g}{self._active} {means['images_per_second']:,.0f} examples/s",
@@ -87,7 +88,7 @@ class ProgressBar:
 
 
 class StackBar:
-    """The same for runs that are trained together: one bar, and one line an evaluation of all."""
+    """A bar for runs that are trained together, and one line for each evaluation of all."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -102,7 +103,7 @@ class StackBar:
         self._bar = ProgressBar(total, start)
 
     def window(self, step: int, means: dict[str, float]) -> None:
-        """One run's means; the bar shows those over all runs, and the images of all."""
+        """Take one run's means; the bar shows the means over all runs."""
         self._windows.append(means)
         if self._bar is not None and len(self._windows) >= self.runs:
             together = {k: sum(w[k] for w in self._windows) / len(self._windows) for k in means}
@@ -110,13 +111,13 @@ class StackBar:
             self._bar.window(step, together)
 
     def evaluation(self, row: dict[str, Any]) -> None:
-        """One run's evaluation."""
+        """Take one run's evaluation; a line is printed when all runs have one."""
         self._rows.append(row)
         if len(self._rows) >= self.runs:
             self._tell()
 
-    def left(self) -> None:
-        """A run was taken out of the stack."""
+    def drop_run(self) -> None:
+        """Expect one run less, as it was taken out of the stack."""
         self.runs -= 1
 
     def close(self) -> None:
@@ -149,7 +150,7 @@ def start_lines(facts: dict[str, str]) -> list[str]:
 
 
 def evaluation_line(row: dict[str, Any]) -> str:
-    """One evaluation for the log."""
+    """A line of the log for one evaluation."""
     return (
         f"step {row['step']:>7}  epoch {row['epoch']:6.1f}  elbo {row['elbo']:10.2f}  "
         f"D {row['distortion']:9.2f}  R {row['rate']:7.2f}  beta {row['beta']:5.2f}  "
@@ -160,64 +161,35 @@ def evaluation_line(row: dict[str, Any]) -> str:
 
 def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
     """The verdict in plain words, wrapped for a terminal."""
-    title = (
-        f"{diagnosis['status']}: {diagnosis['active_dimensions']} of "
-        f"{diagnosis['total_dimensions']} dimensions active ({diagnosis['utilization']:.0%}), "
-        f"{diagnosis['active_units']} active units"
-    )
     decoded = (
         f"ELBO {diagnosis['elbo']:z.2f}, distortion {diagnosis['distortion']:z.2f}, "
         if "elbo" in diagnosis
         else ""
     )
     lines = [
-        title,
+        f"{diagnosis['status']}: {diagnosis['active_dimensions']} of "
+        f"{diagnosis['total_dimensions']} dimensions active ({diagnosis['utilization']:.0%}), "
+        f"{diagnosis['active_units']} active units",
         f"{decoded}rate {diagnosis['rate']:z.2f} nats per example ({diagnosis['split']} split, "
         f"{diagnosis['examples']} examples)",
-        *_information(diagnosis.get("information"), diagnosis["rate"]),
-        *_likelihood(diagnosis.get("likelihood")),
     ]
-    sentences = [*diagnosis.get("verdict", []), diagnosis.get("prediction", {}).get("sentence", "")]
+    sentences = [
+        *([] if is_saturated(diagnosis) else information(diagnosis)),  # else a note says it
+        *likelihood(diagnosis),
+        *diagnosis.get("verdict", []),
+        diagnosis.get("prediction", {}).get("sentence", ""),
+    ]
     for sentence in sentences:
         lines += textwrap.wrap(sentence, WIDTH)
     lines += _theory(diagnosis.get("theory", {}).get("linear_vae"))
-    for kind, words in (("Warning", "warnings"), ("Note", "notes")):
-        for text in diagnosis.get(words, []):
+    for kind, key in (("Warning", "warnings"), ("Note", "notes")):
+        for text in diagnosis.get(key, []):
             lines += textwrap.wrap(f"{kind}: {text}", WIDTH, subsequent_indent="  ")
     commands = diagnosis.get("next_commands", [])
     if commands:
         lines.append("What to try next:")
         lines += [f"  {command}    # {why}" for command, why in commands]
     return list(map(printable, lines))
-
-
-def _information(group: dict[str, Any] | None, rate: float) -> list[str]:
-    if group is None:
-        return []
-    found = group["mutual_information"]
-    above = min(group["leave_one_out"]["value"], rate)  # no code holds more than it costs
-    ceiling = f"log {found['n']} = {group['ceiling']:z.2f}"
-    if group["saturated"]:
-        words = (
-            f"at least {_plus_minus(found)} nats (saturated: upper bound {above:z.2f}, "
-            f"ceiling {ceiling})"
-        )
-    else:
-        words = (
-            f"{_plus_minus(found)} nats (between {group['own_included']['value']:z.2f} and "
-            f"{above:z.2f}; ceiling {ceiling})"
-        )
-    return [f"Mutual information {words}"]
-
-
-def _likelihood(group: dict[str, Any] | None) -> list[str]:
-    if group is None:
-        return []
-    bound = group["importance_weighted"]
-    return [
-        f"log p(x) >= {_plus_minus(bound)} nats (K = {group['importance_samples']}, effective "
-        f"sample size {group['effective_sample_size']['value']:.1f}, {bound['n']} examples)"
-    ]
 
 
 def _theory(rows: list[dict[str, Any]] | None) -> list[str]:
@@ -230,11 +202,6 @@ def _theory(rows: list[dict[str, Any]] | None) -> list[str]:
         within = "" if error is None else f"  ± {error:.2g}"
         lines.append(f"  {row['figure']:<26}{row['theory']:>12.4f}{row['measured']:>12.4f}{within}")
     return lines
-
-
-def _plus_minus(estimate: dict[str, Any]) -> str:
-    error = estimate["standard_error"]
-    return f"{estimate['value']:z.2f}" + ("" if error is None else f" ± {error:z.2f}")
 
 
 def say(text: str) -> None:

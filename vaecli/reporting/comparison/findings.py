@@ -1,10 +1,11 @@
-"""What a comparison says, in sentences made by rules from its figures."""
+"""Sentences about a comparison, made from its figures by rules."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
+from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import (
     BETA,
     LATENT_DIM,
@@ -15,7 +16,6 @@ from vaecli.reporting.comparison.groups import (
 )
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.swept import number, text
-from vaecli.reporting.reading import value
 
 MANY = 4  # lines or rankings beyond which a sentence would be a list
 _CRITICAL = ("prediction", "critical_beta")
@@ -24,7 +24,7 @@ PAID_NATS, INFORMED_SHARE, INFORMED_NATS = 0.5, 0.1, 1.0
 
 
 def introduction(comparison: Comparison) -> str:
-    """What was swept, and how many runs ended how."""
+    """The swept keys, and how many runs ended how."""
     runs = len(comparison.runs)
     words = "One run" if runs == 1 else f"{runs} runs"
     if comparison.keys:
@@ -42,23 +42,23 @@ def introduction(comparison: Comparison) -> str:
     else:
         ended = f"{done} finished" if done else "None finished"
         ended += "".join(f", {count} {_state(state)}" for state, count in sorted(ends.items()))
-    found = Counter(run.status for run in comparison.done)
-    statuses = [f"{found[s]} {s}" for s in STATUSES if s in found]
+    counts = Counter(run.status for run in comparison.done)
+    statuses = [f"{counts[s]} {s}" for s in STATUSES if s in counts]
     if statuses and runs > 1:
         ended += f"; their diagnoses: {_listed(statuses)}"
     elif statuses:
-        ended += f"; its diagnosis: {found.most_common(1)[0][0]}"
+        ended += f"; its diagnosis: {counts.most_common(1)[0][0]}"
     return f"{words}. {ended}."
 
 
 def findings(comparison: Comparison) -> list[str]:
-    """The sentences that the figures allow, the most telling first."""
-    found = [*_collapse(comparison), *_informed(comparison), *_best(comparison)]
-    return [*found, *_capacity(comparison), *_repeats(comparison)]
+    """The sentences that the figures allow, the most important first."""
+    rules = (_collapse, _without_information, _best, _capacity, _repeats)
+    return [sentence for rule in rules for sentence in rule(comparison)]
 
 
 def _collapse(comparison: Comparison) -> Iterator[str]:
-    """From which beta on no dimension is active."""
+    """The beta at which the last dimension collapses, and the theory's."""
     if len(comparison.options(BETA) if BETA in comparison.keys else []) < 2:
         return
     lines = comparison.lines(BETA, least=2)
@@ -77,29 +77,29 @@ def _collapse(comparison: Comparison) -> Iterator[str]:
 
 
 def _end(settings: list[Setting]) -> str:
-    """How active dimensions end along beta, for settings that differ in beta alone."""
-    known: list[tuple[float, list[float]]] = []  # beta, the counts of its runs
+    """The end of the active dimensions along beta, for settings that differ in beta alone."""
+    by_beta: list[tuple[float, list[float]]] = []  # beta, the counts of its runs
     for setting in settings:
         beta, counts = number(setting.values[BETA]), setting.known("active_dimensions")
         if beta is not None and counts:
-            known.append((beta, counts))
-    known.sort()
-    if len(known) < 2:
+            by_beta.append((beta, counts))
+    by_beta.sort()
+    if len(by_beta) < 2:
         return ""
-    (lowest, _), (highest, last) = known[0], known[-1]
-    alive = [place for place, (_, counts) in enumerate(known) if any(counts)]
+    (lowest, _), (highest, last) = by_beta[0], by_beta[-1]
+    alive = [place for place, (_, counts) in enumerate(by_beta) if any(counts)]
     if not alive:
         return f"No dimension is active in any run that finished, from beta {lowest:g} on"
-    if all(all(counts) for _, counts in known):
+    if all(all(counts) for _, counts in by_beta):
         return f"Up to beta {highest:g}, the highest that finished, every run has active dimensions"
     if any(last):
-        return f"At beta {highest:g}, the highest that finished, {_living(last)} active dimensions"
-    (before, some), (dead, _) = known[alive[-1]], known[alive[-1] + 1]
+        return f"At beta {highest:g}, the highest that finished, {_who_has(last)} active dimensions"
+    (before, some), (dead, _) = by_beta[alive[-1]], by_beta[alive[-1] + 1]
     words = f"Active dimensions fall to 0 in every run between beta {before:g} and {dead:g}"
-    return words if all(some) else f"{words}, but at {before:g} only {_living(some)} any"
+    return words if all(some) else f"{words}, but at {before:g} only {_who_has(some)} any"
 
 
-def _living(counts: list[float]) -> str:
+def _who_has(counts: list[float]) -> str:
     alive = sum(count > 0 for count in counts)
     if alive == len(counts):
         return f"{'the run' if alive == 1 else 'every run'} has"
@@ -119,31 +119,31 @@ def _theory(comparison: Comparison) -> str:
 
 def critical_betas(runs: tuple[RunRecord, ...] | list[RunRecord]) -> list[float]:
     """The different critical betas that the runs' predictions name, ascending."""
-    found = (value(run.diagnosis, *_CRITICAL) for run in runs)
-    return sorted({float(f"{critical:.4g}") for critical in found if critical is not None})
+    betas = (value(run.diagnosis, *_CRITICAL) for run in runs)
+    return sorted({float(f"{beta:.4g}") for beta in betas if beta is not None})
 
 
-def _informed(comparison: Comparison) -> Iterator[str]:
-    """Runs whose rate buys nothing, by setting."""
-    called = names(list(comparison.settings))
-    idle = []
-    for setting, name in zip(comparison.settings, called, strict=True):
-        found = [pair for run in setting.done if (pair := _wasted(run))]
-        if found:
-            rate, information = (sum(each) / len(found) for each in zip(*found, strict=True))
+def _without_information(comparison: Comparison) -> Iterator[str]:
+    """The settings whose rate is no information, with both figures."""
+    settings = []
+    labels = names(list(comparison.settings))
+    for setting, label in zip(comparison.settings, labels, strict=True):
+        pairs = [pair for run in setting.done if (pair := _wasted(run))]
+        if pairs:
+            rate, information = (sum(each) / len(pairs) for each in zip(*pairs, strict=True))
             figures = f"rate {rate:.2f}, mutual information {information:z.2f} nats"
             if len(setting.done) > 1:
-                figures = f"{len(found)} of {len(setting.done)} runs; on average {figures}"
-            idle.append(f"{name or 'the runs'} ({figures})")
-    if idle:
+                figures = f"{len(pairs)} of {len(setting.done)} runs; on average {figures}"
+            settings.append(f"{label or 'the runs'} ({figures})")
+    if settings:
         yield (
-            f"Rate without information: {_some(idle)}. The code is paid for and says next to "
+            f"Rate without information: {_some(settings)}. The code is paid for and says next to "
             "nothing about x; active dimensions alone would hide that."
         )
 
 
 def _wasted(run: RunRecord) -> tuple[float, float] | None:
-    """Rate and mutual information of a run that pays for a code which says next to nothing."""
+    """Rate and mutual information of a run whose code says next to nothing about x; else None."""
     rate, information = run.figure("rate"), run.figure("mutual_information")
     if rate is None or information is None or rate <= PAID_NATS:
         return None
@@ -176,22 +176,23 @@ def _best(comparison: Comparison) -> Iterator[str]:
 
 
 def _winners(rankings: list[tuple[str, list[Setting]]]) -> Iterator[str]:
-    every = [setting for _, ranked in rankings for setting in ranked]
-    best = dict(zip(map(id, every), names(every, without=(BETA,)), strict=True))
-    won: dict[str, list[str]] = {}
+    """The best settings where there are many rankings, each with the places of its victories."""
+    settings = [setting for _, ranked in rankings for setting in ranked]
+    labels = dict(zip(map(id, settings), names(settings, without=(BETA,)), strict=True))
+    places: dict[str, list[str]] = {}
     for where, ranked in rankings:
-        won.setdefault(best[id(ranked[0])], []).append(where)
-    shown = [f"{label} (at {_listed(places[:MANY])})" for label, places in won.items()]
-    more = f", and {len(shown) - MANY} more" if len(shown) > MANY else ""
+        places.setdefault(labels[id(ranked[0])], []).append(where)
+    winners = [f"{label} (at {_listed(at[:MANY])})" for label, at in places.items()]
+    more = f", and {len(winners) - MANY} more" if len(winners) > MANY else ""
     single = [len(ranked[0].done) == 1 for _, ranked in rankings]
     which = "Of one run each" if all(single) else "Some are of one run"
     chance = f" {which}, so how much of a lead is chance cannot be said." if any(single) else ""
-    of = "" if all(len(s.done) == 1 for s in every) else ", mean over runs"
-    yield f"Lowest validation loss{of}: {_listed(shown[:MANY])}{more}.{chance}"
+    of = "" if all(len(s.done) == 1 for s in settings) else ", mean over runs"
+    yield f"Lowest validation loss{of}: {_listed(winners[:MANY])}{more}.{chance}"
 
 
 def _capacity(comparison: Comparison) -> Iterator[str]:
-    """Whether offering more dimensions puts more to use."""
+    """Active dimensions beside the dimensions that the model has, by setting."""
     if LATENT_DIM not in comparison.keys:
         return
     by_use: dict[str, list[str]] = {}
@@ -208,6 +209,7 @@ def _capacity(comparison: Comparison) -> Iterator[str]:
 
 
 def _repeats(comparison: Comparison) -> Iterator[str]:
+    """A sentence on runs that repeat another one's setting and seed."""
     twice = 0
     for setting in comparison.settings:
         seeds = [text(run.seed) for run in setting.runs if run.seed is not None]
@@ -221,8 +223,8 @@ def _repeats(comparison: Comparison) -> Iterator[str]:
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """What keeps figures of these runs from being compared."""
-    found = []
+    """Reasons why figures of these runs cannot be compared."""
+    reasons = []
     for key, words in (
         ("diagnosis.split", "on different splits"),
         ("diagnosis.checkpoint", "of different weights (best and last)"),
@@ -231,13 +233,13 @@ def cautions(comparison: Comparison) -> list[str]:
     ):
         values = {text(r.config[key]) for r in comparison.done if r.config and key in r.config}
         if len(values) > 1:
-            found.append(f"The runs were diagnosed {words}: {key} is {_listed(sorted(values))}.")
+            reasons.append(f"The runs were diagnosed {words}: {key} is {_listed(sorted(values))}.")
     if len(comparison.comparable()) > 1:
-        found.append(
+        reasons.append(
             "Different data, or different densities of pixels: rate and active dimensions can be "
             "compared, but distortion, ELBO, NLL and validation loss only within one of them."
         )
-    return found
+    return reasons
 
 
 def _options(comparison: Comparison, key: str) -> str:

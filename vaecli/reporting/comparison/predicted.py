@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vaecli.diagnosis.reading import leaf, value
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, names
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.swept import canonical
-from vaecli.reporting.reading import leaf, value
 
 LEARNED = "gaussian_learned"
 MANY = 4  # predictions that one plot can show

@@ -16,7 +16,7 @@ import yaml
 from vaecli.config.identity import flat
 from vaecli.core.rundir import SUMMARY
 from vaecli.core.untrusted import glance, text_of, yaml_text
-from vaecli.reporting.reading import value
+from vaecli.diagnosis.reading import value
 
 DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read

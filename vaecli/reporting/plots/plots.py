@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vaecli.core.atomic import whole
-from vaecli.reporting.reading import leaf
+from vaecli.diagnosis.reading import leaf
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from vaecli.diagnosis.reading import leaf, per_dim, value
 from vaecli.reporting.plots.figure import ACTIVE, COLLAPSED, INK, MARK, SOFT, empty, figure, titled
-from vaecli.reporting.reading import leaf, per_dim, value
 
 if TYPE_CHECKING:
     from torch import Tensor

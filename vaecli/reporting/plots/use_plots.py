@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from vaecli.diagnosis.reading import error, leaf, per_dim, value
 from vaecli.reporting.plots.figure import (
     ACTIVE,
     COLLAPSED,
@@ -27,7 +28,6 @@ from vaecli.reporting.plots.figure import (
     labelled,
     titled,
 )
-from vaecli.reporting.reading import error, leaf, per_dim, value
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -140,7 +140,7 @@ def _train(runs: list[Run], bar: StackBar, stop: StopRequests) -> str | None:
         attempt = by_fit[fit].attempt
         with attempt.guard():
             raise error
-        bar.left()
+        bar.drop_run()
         say(f"{attempt.directory.path.name}: {attempt.ended}")
 
     facts = by_fit[fits[0]].facts()

@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting
 from vaecli.reporting.comparison.plots.axes import (
     BetaAxis,
@@ -26,7 +27,6 @@ from vaecli.reporting.comparison.predicted import Predicted, predictions
 from vaecli.reporting.comparison.swept import canonical, number, text
 from vaecli.reporting.plots.figure import COLLAPSED, INK, MARK, SOFT, figure, labelled, titled
 from vaecli.reporting.plots.heat import LOWEST_NATS, colour_table, highest_nats
-from vaecli.reporting.reading import value
 
 PANELS = 6  # of the heat maps and of the phase diagram
 _AMOUNT = LinearSegmentedColormap.from_list("amount", ["#E3EEF7", "#7FB2D9", "#0072B2", "#00304F"])

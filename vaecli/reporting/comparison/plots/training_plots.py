@@ -7,6 +7,7 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import Comparison, Setting, names
 from vaecli.reporting.comparison.plots.axes import headed, kl_bar, panels
 from vaecli.reporting.plots.figure import INK
@@ -18,7 +19,6 @@ from vaecli.reporting.plots.heat import (
     highest_nats,
     kl_matrix,
 )
-from vaecli.reporting.reading import value
 
 MOST = 12  # pictures
 COLUMNS = 480  # of a picture: more evaluations than this are thinned

@@ -1,4 +1,4 @@
-"""Figures read out of a diagnosis, whatever groups it has."""
+"""Access to the figures of a diagnosis, whatever groups it has."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ def value(diagnosis: dict, *path: str) -> float | None:
 
     None too for a number that is not finite: whoever draws or compares needs no other case.
     """
-    found = leaf(diagnosis, *path)
-    if isinstance(found, dict):
-        found = found.get("value")
-    known = isinstance(found, int | float) and math.isfinite(found)
-    return float(found) if known else None
+    item = leaf(diagnosis, *path)
+    if isinstance(item, dict):
+        item = item.get("value")
+    return float(item) if isinstance(item, int | float) and math.isfinite(item) else None
 
 
 def leaf(diagnosis: dict, *path: str) -> Any:
-    """What stands at `path` of a diagnosis; None where the path ends early."""
-    found: Any = diagnosis
+    """The item at `path` of a diagnosis; None where the path ends early."""
+    item: Any = diagnosis
     for key in path:
-        if not isinstance(found, dict):
+        if not isinstance(item, dict):
             return None
-        found = found.get(key)
-    return found
+        item = item.get(key)
+    return item
 
 
 def error(diagnosis: dict, *path: str) -> float | None:
-    """The standard error of the Estimate at `path`; None where it is not known."""
+    """The standard error of the Estimate at `path`; None where there is none."""
     return value(diagnosis, *path, "standard_error")
 
 
 def per_dim(diagnosis: dict, *path: str) -> list[float]:
     """The list at `path`, one number a dimension, NaN for None; [] if there is none."""
-    found = leaf(diagnosis, *path)
-    if not isinstance(found, list):
+    numbers = leaf(diagnosis, *path)
+    if not isinstance(numbers, list):
         return []
-    return [math.nan if v is None else float(v) for v in found]
+    return [math.nan if v is None else float(v) for v in numbers]
 
 
 def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
@@ -46,6 +45,8 @@ def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
     below = value(diagnosis, "information", "own_included")
     if below is None:
         below = value(diagnosis, "information", "mutual_information")
-    bounds = [value(diagnosis, "information", "leave_one_out"), value(diagnosis, "rate")]
-    above = [bound for bound in bounds if bound is not None]  # no code holds more than it costs
-    return below, min(above) if bounds[0] is not None else None
+    above = value(diagnosis, "information", "leave_one_out")
+    rate = value(diagnosis, "rate")
+    if above is not None and rate is not None:
+        above = min(above, rate)  # no code holds more than it costs
+    return below, above

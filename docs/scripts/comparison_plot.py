@@ -1,6 +1,6 @@
-"""One plot of a comparison as a PNG, for the README.
+"""One plot of a comparison as a PNG, for docs/studies.md.
 
-`python benchmarks/readme_plot.py NAME OUTPUT DIR...`: NAME as in the page's captions, such as
+`python docs/scripts/comparison_plot.py NAME OUTPUT DIR...`: NAME as in the page's captions, such as
 phase_diagram; DIR: runs or sweeps. Prints the aggregated table as markdown.
 """
 

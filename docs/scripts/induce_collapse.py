@@ -1,7 +1,7 @@
 """The README's picture: KL per dimension over training and reconstructions, one column a run.
 
-`python benchmarks/readme_picture.py SWEEP docs/induce_collapse.png`, SWEEP being the directory of
-`vae-train experiment=induce_collapse diagnosis=default`.
+`python docs/scripts/induce_collapse.py SWEEP docs/pictures/induce_collapse.png`, SWEEP being the
+directory of `vae-train experiment=induce_collapse diagnosis=default`.
 """
 
 from __future__ import annotations

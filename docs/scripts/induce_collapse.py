@@ -21,6 +21,7 @@ from vaecli.reporting.heat import heat_image
 
 
 def main(sweep: Path, output: Path) -> None:
+    """Draw the runs of `sweep` side by side."""
     runs = sorted(path.parent for path in sweep.glob("*/summary.json"))
     drawn = Figure(figsize=(11, 5.2), dpi=100, layout="constrained")
     FigureCanvasAgg(drawn)

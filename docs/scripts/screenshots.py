@@ -36,7 +36,8 @@ def main(pictures: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as made:
         directory = Path(made)
-        python("vaecli.train", "-m", "schedule.beta=1,2,4", f"hydra.sweep.dir={SWEEP}", at=directory)
+        train = ["-m", "vaecli.train", "-m", "schedule.beta=1,2,4", f"hydra.sweep.dir={SWEEP}"]
+        subprocess.run([sys.executable, *train], cwd=directory, check=True)
         pages = (directory / SWEEP).absolute()
         report = (pages / "0_schedule.beta=1" / "report.html").as_uri()
         photograph(report, pictures / "report.png", directory)
@@ -44,10 +45,6 @@ def main(pictures: Path) -> None:
         with tensorboard(directory) as address:
             page = f"{address}/#scalars&_smoothingWeight=0&tagFilter={TAGS}"
             photograph(page, pictures / "tensorboard.png", directory)
-
-
-def python(module: str, *arguments: str, at: Path) -> None:
-    subprocess.run([sys.executable, "-m", module, *arguments], cwd=at, check=True)
 
 
 def photograph(address: str, picture: Path, directory: Path) -> None:
@@ -62,7 +59,7 @@ def photograph(address: str, picture: Path, directory: Path) -> None:
             "--hide-scrollbars",
             f"--user-data-dir={directory / 'browser'}",
             f"--window-size={WINDOW[0]},{WINDOW[1]}",
-            "--virtual-time-budget=20000",  # milliseconds of the page's clock: TensorBoard loads late
+            "--virtual-time-budget=20000",  # ms of the page's clock: TensorBoard loads late
             f"--screenshot={taken}",
             address,
         ],
@@ -77,6 +74,7 @@ def photograph(address: str, picture: Path, directory: Path) -> None:
 
 
 def browser() -> str:
+    """The path of Chromium. Exits if there is none."""
     names = (os.environ.get("CHROMIUM", "chromium"), "chromium-browser", "google-chrome")
     paths = [path for path in map(shutil.which, names) if path is not None]
     if not paths:
@@ -90,7 +88,15 @@ def tensorboard(directory: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(SWEEP), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(SWEEP),
+        "--port",
+        str(port),
+    ]
     server = subprocess.Popen(command, cwd=directory, stderr=subprocess.DEVNULL)
     address = f"http://localhost:{port}"
     try:

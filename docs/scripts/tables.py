@@ -91,20 +91,21 @@ def studies() -> list[str]:
 
 
 def keys(path: Path) -> Iterator[Key]:
-    """The keys of a yaml with the comments behind them; an option that builds on others has theirs
-    as far as it does not set them.
+    """The keys of a yaml with the comments behind them.
+
+    An option that builds on others also has their keys, as far as it does not set them.
     """
     text = path.read_text()
-    found = {}
+    named: dict[str, Key] = {}
     for key, value in yaml.compose(text).value:
         if key.value == "defaults" and path.parent != CONFIGS:
             for parent in value.value:
-                found |= {k.name: k for k in keys(path.with_name(f"{parent.value}.yaml"))}
+                named |= {k.name: k for k in keys(path.with_name(f"{parent.value}.yaml"))}
         default = text[value.start_mark.index : value.end_mark.index].strip()
         behind = text[value.end_mark.index :].partition("\n")[0].strip()
-        inherited = found[key.value].comment if key.value in found else ""
-        found[key.value] = Key(key.value, default, behind.removeprefix("#").strip() or inherited)
-    yield from found.values()
+        inherited = named[key.value].comment if key.value in named else ""
+        named[key.value] = Key(key.value, default, behind.removeprefix("#").strip() or inherited)
+    yield from named.values()
 
 
 def described(name: str, path: Path) -> str:
@@ -179,7 +180,7 @@ TABLES = {"capacities": capacities, "suggested": data_sets, "top": top, "experim
 def filled(text: str) -> str:
     """The page's text with every generated table made anew.
 
-    `<!-- NAME: ... -->` begins a table, NAME being one of TABLES or a group; `<!-- end -->` ends it.
+    `<!-- NAME: ... -->` begins a table, `<!-- end -->` ends it; NAME: one of TABLES, or a group.
     """
 
     def made(match: re.Match[str]) -> str:

@@ -37,8 +37,22 @@ def test_the_badge_and_the_text_name_the_pythons_of_the_package():
 
 
 def test_an_environment_with_its_own_torch_gets_every_other_dependency():
-    command = re.search(r'^pip install "hydra.*$', TEXT, re.MULTILINE)[0]
+    command = re.search(r'^pip install "hydra.*?^```', TEXT, re.MULTILINE | re.DOTALL)[0]
     others = [d for d in PROJECT["dependencies"] if not d.startswith("torch")]
     assert re.findall(r'"([^"]+)"', command) == others
     torch = next(d for d in PROJECT["dependencies"] if d.startswith("torch>="))
     assert f"({torch.removeprefix('torch>=')} or later" in TEXT
+
+
+@pytest.mark.slow
+def test_the_output_shown_is_that_of_the_first_command(train):
+    """But for its figures, of which the last digits are this machine's."""
+    shown = re.search(r"^```text\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[1]
+    ran = train("schedule.beta=4")
+    lines = {without_figures(line) for line in ran.out.splitlines()}
+    for line in filter(None, shown.splitlines()):
+        assert without_figures(line) in lines, line
+
+
+def without_figures(line):
+    return re.sub(r" *-?\d+(\.\d+)?", " #", line)

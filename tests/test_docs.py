@@ -91,19 +91,17 @@ def _hydra():
 
 
 def runs(flags, overrides):
-    """Overrides of single runs in which each value of a sweep occurs once: far fewer than all."""
-    swept = []
-    for name in (o.partition("=")[2] for o in overrides if o.startswith("experiment=")):
-        experiment = yaml.safe_load((CONFIGS / "experiment" / f"{name}.yaml").read_text())
-        swept += [f"{k}={v}" for k, v in experiment["hydra"]["sweeper"]["params"].items()]
-    if not swept and "-m" not in flags:
+    """Overrides of single runs in which each value of a sweep occurs once: far fewer than all.
+
+    What an experiment sweeps by itself is left out: tests/test_combinations.py runs it.
+    """
+    if "-m" not in flags:
         return [overrides]
-    parsed = OverridesParser.create().parse_overrides([*swept, *overrides])
     columns = [
         [f"{o.key_or_group}={value}" for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
         else [o.input_line]
-        for o in parsed
+        for o in OverridesParser.create().parse_overrides(overrides)
     ]
     return [
         [column[number % len(column)] for column in columns]

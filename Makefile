@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all test-launchers test-faults lint acceptance studies studies-text benchmark tables clean
+.PHONY: demo test test-all test-launchers test-faults lint acceptance studies studies-text benchmark tables pictures clean
 
 demo: $(INSTALLED)
 	$(BIN)/vae-train -m schedule.beta=1,2,4
@@ -71,6 +71,11 @@ studies-text: $(INSTALLED)
 # The table of mitigations on autoregressive decoders: 30 runs, about an hour on two cores.
 tables: $(INSTALLED)
 	$(BIN)/python benchmarks/mitigations.py --data $(DATA)
+
+# The README's screenshots (Chromium has to be there) and the generated tables of docs/options.md.
+pictures: $(INSTALLED)
+	$(BIN)/python docs/scripts/screenshots.py
+	$(BIN)/python docs/scripts/tables.py
 
 # The step beside pythae's. It has an environment of its own on top of .venv, too.
 BENCH := .venv-bench

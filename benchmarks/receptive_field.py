@@ -1,7 +1,7 @@
 """Rate and mutual information against how far back a dilated decoder sees, from finished runs.
 
 `python benchmarks/receptive_field.py SWEEP...`, sweeps of `experiment=receptive_field`. Writes
-docs/receptive_field.png and benchmarks/results/receptive_field_<hardware>_<yyyymm>.md.
+docs/pictures/receptive_field.png and benchmarks/results/receptive_field_<hardware>_<yyyymm>.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(sweeps: list[Path]) -> None:
     found = sorted(run for sweep in sweeps for run in measured(sweep))
-    draw(found, ROOT / "docs" / "receptive_field.png")
+    draw(found, ROOT / "docs" / "pictures" / "receptive_field.png")
     rows = [
         f"| {field} | {-d['elbo']:.2f} | {d['rate']:.2f} | {spread(information(d))} | "
         f"{spread(d['latent_use']['shuffled'])} | {d['active_units']} |"

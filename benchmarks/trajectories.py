@@ -3,7 +3,7 @@
 He et al. 2019, figure 2, on synthetic sequences from an LSTM with a code (`data=sequences`): one
 latent, so that the model's true posterior is known on a grid. On the diagonal the encoder has kept
 up; on the horizontal line it ignores x; at the origin the model does too. Writes
-docs/trajectories.png and benchmarks/results/trajectories_<hardware>_<yyyymm>.md.
+docs/pictures/trajectories.png and benchmarks/results/trajectories_<hardware>_<yyyymm>.md.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     prepare_process()
     seen = {name: trained(overrides, options) for name, overrides in STRATEGIES.items()}
-    draw(seen, ROOT / "docs" / "trajectories.png")
+    draw(seen, ROOT / "docs" / "pictures" / "trajectories.png")
     rows = [
         f"| {name} | {one.step:,} | {one.rate:.3f} | {one.information:.3f} ± {one.error:.3f} | "
         f"{one.on_grid:.3f} | {(one.true - one.encoder).abs().mean():.3f} |"

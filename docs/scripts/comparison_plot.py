@@ -1,6 +1,6 @@
-"""One plot of a comparison as a PNG, for the README.
+"""One plot of a comparison as a PNG, for docs/studies.md.
 
-`python benchmarks/readme_plot.py NAME OUTPUT DIR...`: NAME as in the page's captions, such as
+`python docs/scripts/comparison_plot.py NAME OUTPUT DIR...`: NAME as in the page's captions, such as
 phase_diagram; DIR: runs or sweeps. Prints the aggregated table as markdown.
 """
 
@@ -17,6 +17,7 @@ from vaecli.reporting.comparison.tables import comparison_markdown
 
 
 def main(name: str, output: Path, directories: list[Path]) -> None:
+    """Write the plot called `name` to `output`."""
     comparison = collect([run for directory in directories for run in find_runs(directory)])
     plot = next(plot for plot in choose(comparison) if plot.name.startswith(name))
     output.write_bytes(base64.b64decode(plot.png()))

@@ -1,7 +1,7 @@
 """The README's picture: KL per dimension over training and reconstructions, one column a run.
 
-`python benchmarks/readme_picture.py SWEEP docs/induce_collapse.png`, SWEEP being the directory of
-`vae-train experiment=induce_collapse diagnosis=default`.
+`python docs/scripts/induce_collapse.py SWEEP docs/pictures/induce_collapse.png`, SWEEP being the
+directory of `vae-train experiment=induce_collapse diagnosis=default`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vaecli.reporting.plots.heat import heat_image
 
 
 def main(sweep: Path, output: Path) -> None:
+    """Draw the runs of `sweep` side by side."""
     runs = sorted(path.parent for path in sweep.glob("*/summary.json"))
     drawn = Figure(figsize=(11, 5.2), dpi=100, layout="constrained")
     FigureCanvasAgg(drawn)

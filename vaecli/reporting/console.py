@@ -16,7 +16,6 @@ from typing import Any
 from tqdm import tqdm
 
 from vaecli.core.errors import printable
-from vaecli.diagnosis.sentences import information, is_saturated, likelihood
 
 NAME = "vaecli"
 WIDTH = 100
@@ -172,10 +171,10 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
         f"{diagnosis['active_units']} active units",
         f"{decoded}rate {diagnosis['rate']:z.2f} nats per example ({diagnosis['split']} split, "
         f"{diagnosis['examples']} examples)",
+        *_information(diagnosis.get("information"), diagnosis["rate"]),
+        *_likelihood(diagnosis.get("likelihood")),
     ]
     sentences = [
-        *([] if is_saturated(diagnosis) else information(diagnosis)),  # else a note says it
-        *likelihood(diagnosis),
         *diagnosis.get("verdict", []),
         diagnosis.get("prediction", {}).get("sentence", ""),
     ]
@@ -190,6 +189,40 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
         lines.append("What to try next:")
         lines += [f"  {command}    # {why}" for command, why in commands]
     return list(map(printable, lines))
+
+
+def _information(group: dict[str, Any] | None, rate: float) -> list[str]:
+    if group is None:
+        return []
+    estimate = group["mutual_information"]
+    above = min(group["leave_one_out"]["value"], rate)  # no code holds more than it costs
+    ceiling = f"log {estimate['n']} = {group['ceiling']:z.2f}"
+    if group["saturated"]:
+        words = (
+            f"at least {_plus_minus(estimate)} nats (saturated: upper bound {above:z.2f}, "
+            f"ceiling {ceiling})"
+        )
+    else:
+        words = (
+            f"{_plus_minus(estimate)} nats (between {group['own_included']['value']:z.2f} and "
+            f"{above:z.2f}; ceiling {ceiling})"
+        )
+    return [f"Mutual information {words}"]
+
+
+def _likelihood(group: dict[str, Any] | None) -> list[str]:
+    if group is None:
+        return []
+    bound = group["importance_weighted"]
+    return [
+        f"log p(x) >= {_plus_minus(bound)} nats (K = {group['importance_samples']}, effective "
+        f"sample size {group['effective_sample_size']['value']:.1f}, {bound['n']} examples)"
+    ]
+
+
+def _plus_minus(estimate: dict[str, Any]) -> str:
+    error = estimate["standard_error"]
+    return f"{estimate['value']:z.2f}" + ("" if error is None else f" ± {error:z.2f}")
 
 
 def _theory(rows: list[dict[str, Any]] | None) -> list[str]:

@@ -49,3 +49,8 @@ def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
     bounds = [value(diagnosis, "information", "leave_one_out"), value(diagnosis, "rate")]
     above = [bound for bound in bounds if bound is not None]  # no code holds more than it costs
     return below, min(above) if bounds[0] is not None else None
+
+
+def threshold(diagnosis: dict) -> float:
+    """The KL in nats above which a dimension is active; 0.01 if the diagnosis has none."""
+    return float(diagnosis.get("threshold") or 0.01)

@@ -14,7 +14,7 @@ MANY = 4  # predictions that one plot can show
 
 
 class Predicted(NamedTuple):
-    """How many dimensions theory expects in use, of settings that share one prediction."""
+    """The number of dimensions that theory expects in use, of settings with one prediction."""
 
     label: str  # the values that the settings share, beside beta
     critical_beta: float

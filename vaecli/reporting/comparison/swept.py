@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os.path import commonprefix
 from pathlib import PurePath
 from typing import Any
@@ -34,7 +35,7 @@ class Swept:
         self.choices = _choices(runs)  # of each run: group -> option
         self._others = [_others(run) for run in runs]
         typed = {key for run in runs for key in run.overrides}
-        groups = [g for g in GROUPS if _differs([c.get(g) for c in self.choices])]
+        groups = [g for g in GROUPS if len({c[g] for c in self.choices if g in c}) > 1]
         if "likelihood" in groups and "likelihood" not in typed and self._follows("likelihood"):
             groups.remove("likelihood")
         keys = dict.fromkeys(key for others in self._others for key in others)
@@ -50,20 +51,26 @@ class Swept:
 
     def _is_swept(self, key: str, typed: bool) -> bool:
         """True if runs of the same choices differ in `key`; of a typed key, if any runs do."""
-        by_choice: dict[tuple, set[str]] = {}
-        for chosen, others in zip(self.choices, self._others, strict=True):
-            if key in others:
-                agreeing = () if typed else tuple(chosen.get(group) for group in GROUPS)
-                by_choice.setdefault(agreeing, set()).add(canonical(others[key]))
-        return any(len(values) > 1 for values in by_choice.values())
+        return _differ(
+            (() if typed else [chosen.get(group) for group in GROUPS], others[key])
+            for chosen, others in zip(self.choices, self._others, strict=True)
+            if key in others
+        )
 
     def _follows(self, group: str) -> bool:
         """True if the other choices decide this one."""
-        decided: dict[tuple, set[Any]] = {}
-        for chosen in self.choices:
-            rest = tuple(chosen.get(g) for g in GROUPS if g != group)
-            decided.setdefault(rest, set()).add(chosen.get(group))
-        return all(len(values) == 1 for values in decided.values())
+        return not _differ(
+            ([chosen.get(g) for g in GROUPS if g != group], chosen.get(group))
+            for chosen in self.choices
+        )
+
+
+def _differ(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """True if some first element stands beside different second elements."""
+    seconds: dict[str, set[str]] = {}
+    for first, second in pairs:
+        seconds.setdefault(canonical(first), set()).add(canonical(second))
+    return any(len(different) > 1 for different in seconds.values())
 
 
 def _choices(runs: list[RunRecord]) -> list[dict[str, str]]:
@@ -73,7 +80,8 @@ def _choices(runs: list[RunRecord]) -> list[dict[str, str]]:
         config = run.config or {}
         chosen = {g: text(run.overrides[g]) for g in GROUPS if g in run.overrides}
         chosen |= {g: text(config[k]) for g, k in GROUPS.items() if config.get(k) is not None}
-        used = [k.rpartition(".")[2] for k, on in config.items() if _switched_on(k, on)]
+        switched_on = [key for key, on in config.items() if on is True]
+        used = [key.rpartition(".")[2] for key in switched_on if key.startswith("strategy.use.")]
         if used:
             chosen["strategy"] = "+".join(sorted(used))
         if file and "data" in chosen:
@@ -160,11 +168,3 @@ def _others(run: RunRecord) -> dict[str, Any]:
         and not key.startswith(_NEVER_WITHIN)
         and (run.config is not None or "." in key)
     }
-
-
-def _switched_on(key: str, value: Any) -> bool:
-    return key.startswith("strategy.use.") and value is True
-
-
-def _differs(values: list[Any]) -> bool:
-    return len({value for value in values if value is not None}) > 1

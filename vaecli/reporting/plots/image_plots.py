@@ -14,7 +14,7 @@ from vaecli.reporting.plots.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_ROWS = 16  # of a traversal; more would be too small to see
+MOST_ROWS = 16  # of the traversals; more would be too small to see
 
 
 def reconstructions(originals: Tensor, reconstructed: Tensor) -> Figure:
@@ -90,9 +90,8 @@ def _sheet(
     height = above + tall + below
     drawn, axes = look.blank(height)
     drawn.set_layout_engine("none")  # the mosaic has a fixed size
-    axes.set_position(
-        (left / look.WIDTH_INCHES, below / height, wide / look.WIDTH_INCHES, tall / height)
-    )
+    left, wide = left / look.WIDTH_INCHES, wide / look.WIDTH_INCHES
+    axes.set_position((left, below / height, wide, tall / height))
     axes.imshow(sheet, interpolation="auto", aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -15,21 +15,20 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaecli.reporting.plots import look
-from vaecli.reporting.plots.heat import LOWEST_NATS, colour_table
+from vaecli.reporting.plots import heat, look
 
 MOST_BAR_WIDTH = 4  # a bar is never wider than the width of the axes over this
 
 
 def kl_look(highest: float, threshold: float, *, gaps: str = look.MARK) -> dict[str, Any]:
     """Colour map and scale for a heat map of KL up to `highest` nats; gaps: colour of NaN."""
-    colours = ListedColormap(colour_table(highest, threshold) / 255.0)
-    return {"cmap": colours.with_extremes(bad=gaps), "norm": LogNorm(LOWEST_NATS, highest)}
+    colours = ListedColormap(heat.colour_table(highest, threshold) / 255.0)
+    return {"cmap": colours.with_extremes(bad=gaps), "norm": LogNorm(heat.LOWEST_NATS, highest)}
 
 
 def kl_cells(kl: np.ndarray, highest: float) -> np.ma.MaskedArray:
     """KL (any shape) clipped to the scale of colours; NaN is masked."""
-    return np.ma.masked_invalid(np.clip(kl, LOWEST_NATS, highest))
+    return np.ma.masked_invalid(np.clip(kl, heat.LOWEST_NATS, highest))
 
 
 def kl_bar(drawn: Figure, image: ScalarMappable, axes: Axes | list[Axes], threshold: float) -> None:
@@ -40,7 +39,7 @@ def kl_bar(drawn: Figure, image: ScalarMappable, axes: Axes | list[Axes], thresh
         room = {"size": 8, "pad": 0.02, "fraction": 0.04}
     bar = look.colour_bar(drawn, image, axes, label, **room)
     bar.ax.axhline(threshold, color=look.MARK, linewidth=2)
-    decades = [10.0**k for k in range(-4, 4) if LOWEST_NATS <= 10.0**k <= image.norm.vmax]
+    decades = [10.0**k for k in range(-4, 4) if heat.LOWEST_NATS <= 10.0**k <= image.norm.vmax]
     look.ticks(bar.ax.yaxis, decades, ["≤0.0001", *(f"{nats:g}" for nats in decades[1:])])
 
 

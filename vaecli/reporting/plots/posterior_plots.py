@@ -91,7 +91,7 @@ def _finding(diagnosis: dict, *, any_active: bool) -> str:
 
 
 def _two_digits(nats: float) -> str:
-    """Two digits; an estimate of nothing may fall below 0 by chance, and is 0."""
+    """Nats with two digits; an estimate of 0 that falls below it by chance is 0.00."""
     if not math.isfinite(nats):
         return "not known"
     return f"{nats:.2g}" if abs(nats) >= 0.005 else "0.00"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Pictures(NamedTuple):
     """Tensors for the figures that need more than numbers; a field that is None draws nothing.
 
-    Data that are no pictures, (n, D) say, draw nothing either; of sequences these stay None.
+    Reconstructions, samples and traversals are drawn of images only: of vectors (n, D) they are
+    passed and not drawn, of sequences they are None.
     n pictures, N coded examples, Z latent dimensions, M points of the map; tensors on any device.
     """
 
@@ -101,7 +102,7 @@ def _table(
 
 
 def _some(tensor: Tensor | None, dimensions: int = 2) -> bool:
-    """Whether there is something to draw; of data that are no pictures, there is nothing."""
+    """True for a tensor that can be drawn: with so many dimensions, and not empty."""
     return tensor is not None and tensor.ndim == dimensions and tensor.numel() > 0
 
 

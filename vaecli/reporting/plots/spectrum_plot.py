@@ -23,7 +23,7 @@ def spectrum_plot(
 ) -> Figure:
     """Eigenvalues (descending) by rank, log-log; blue those above `beta`, grey those below.
 
-    complete: whether these are all of them. betas: levels that are marked with the number of
+    complete: True if these are all of them. betas: levels that are marked with the number of
     eigenvalues above them.
     """
     values = np.array(eigenvalues)

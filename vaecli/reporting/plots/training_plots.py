@@ -1,4 +1,4 @@
-"""Figures over training: where dimensions die, how many are left, what it costs. KL in nats."""
+"""Figures over training: KL per dimension, active dimensions, rate and distortion; nats."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaecli.reporting.plots import look, pieces
-from vaecli.reporting.plots.heat import borders, by_last_kl, column, highest_nats, kl_matrix
+from vaecli.reporting.plots import heat, look, pieces
 
 
 def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
@@ -20,16 +19,16 @@ def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
         "collapsed, q(z_j|x) = p(z_j) for every x. A row that fades to grey dies; all grey is full "
         "collapse.",
     )
-    epochs, kl = kl_matrix(history)
+    epochs, kl = heat.kl_matrix(history)
     if not kl.size:
         return look.empty(drawn, "no evaluation was recorded")
-    order = by_last_kl(kl)
-    edges = borders(epochs)
+    order = heat.by_last_kl(kl)
+    edges = heat.borders(epochs)
     # Evaluations need not be evenly spaced, pixels are: each pixel column shows the evaluation
     # whose stretch of training it lies in.
     along = np.linspace(edges[0], edges[-1], min(900, max(300, 3 * len(epochs))))
     nearest = np.clip(np.searchsorted(edges, along, side="right") - 1, 0, len(epochs) - 1)
-    highest = highest_nats(kl, threshold)
+    highest = heat.highest_nats(kl, threshold)
     image = axes.imshow(
         pieces.kl_cells(kl[nearest][:, order].T, highest),
         aspect="auto",
@@ -61,10 +60,11 @@ def active_over_training(
         "Posterior collapse is these lines falling to 0, often as beta rises in a warm-up. Active "
         "units far below active dimensions: KL is paid although the means do not depend on x.",
     )
-    epochs = column(history, "epoch")
+    epochs = heat.column(history, "epoch")
     if not np.isfinite(epochs).any():
         return look.empty(drawn, "no evaluation was recorded")
-    dimensions, units = column(history, "active_dimensions"), column(history, "active_units")
+    dimensions = heat.column(history, "active_dimensions")
+    units = heat.column(history, "active_units")
     total = max((len(row.get("kl_per_dim") or []) for row in history), default=0)
     top = max([total, 1, *dimensions[np.isfinite(dimensions)], *units[np.isfinite(units)]])
     _degrees_of_collapse(axes, total, top)
@@ -81,7 +81,7 @@ def active_over_training(
     label = f"active dimensions: KL_j > {threshold:g} nats"
     axes.plot(epochs, dimensions, label=label, **style)
     # One place at most: no step equals None, and a run collapses once.
-    for at in epochs[column(history, "step") == collapsed_at_step][:1]:
+    for at in epochs[heat.column(history, "step") == collapsed_at_step][:1]:
         axes.axvline(at, color=look.MARK, linewidth=1.8)
         style = {"fontsize": 9, "color": look.MARK, "weight": "bold"}
         side = "left" if at < np.nanmean(epochs) else "right"
@@ -89,7 +89,7 @@ def active_over_training(
     axes.set_ylim(0, 1.12 * top)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     look.labelled(axes, "epoch", f"dimensions in use, of {total}" if total else "dimensions in use")
-    beta = column(history, "beta")
+    beta = heat.column(history, "beta")
     if np.isfinite(beta).any() and np.nanmax(beta) - np.nanmin(beta) > 1e-9:
         twin = axes.twinx()
         twin.plot(epochs, beta, color=look.SCHEDULE, linewidth=1.6, linestyle="-.", label="beta")
@@ -111,11 +111,13 @@ def rate_distortion(history: list[dict]) -> Figure:
         "A useful code moves right and down; a path that ends on the left edge, at rate 0, is full "
         "collapse.",
     )
-    rate, distortion = column(history, "rate"), column(history, "distortion")
+    rate, distortion, epochs = (
+        heat.column(history, key) for key in ("rate", "distortion", "epoch")
+    )
     finite = np.isfinite(rate) & np.isfinite(distortion)
     if not finite.any():
         return look.empty(drawn, "no finite evaluation was recorded")
-    rate, distortion, epochs = rate[finite], distortion[finite], column(history, "epoch")[finite]
+    rate, distortion, epochs = rate[finite], distortion[finite], epochs[finite]
     (left, right), (low, high) = _limits(rate, distortion)
     axes.set_xlim(left, right)
     axes.set_ylim(low, high)

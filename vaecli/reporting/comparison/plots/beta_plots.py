@@ -12,20 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting
-from vaecli.reporting.comparison.plots.axes import (
-    BetaAxis,
-    Line,
-    aside,
-    clipped,
-    headed,
-    legend,
-    lines,
-    panels,
-)
+from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.predicted import Predicted, predictions
 from vaecli.reporting.comparison.swept import canonical, number, text
-from vaecli.reporting.plots import look, pieces
-from vaecli.reporting.plots.heat import highest_nats
+from vaecli.reporting.plots import heat, look, pieces
 from vaecli.reporting.reading import value
 
 PANELS = 6  # of the heat maps and of the phase diagram
@@ -40,18 +30,19 @@ def active_against_beta(comparison: Comparison) -> Figure:
         "The weight of the KL is the price of a nat of code. A line at 0 is full collapse. Line: "
         "mean over seeds; points: single runs; dashed: what theory predicts.",
     )
-    drawn_lines, curves = lines(comparison, BETA), predictions(comparison)
-    scale = BetaAxis([b for s in comparison.settings if (b := number(s.values[BETA])) is not None])
+    drawn_lines, curves = parts.lines(comparison, BETA), predictions(comparison)
+    betas = [number(setting.values[BETA]) for setting in comparison.settings]
+    scale = parts.BetaAxis([beta for beta in betas if beta is not None])
     critical = sorted({curve.critical_beta for curve in curves})
     near = [c for c in critical if scale.lowest / 30 < c < scale.highest * 30]
     scale.apply(axes, *near)
     tops = [1.0]
     for place, line in enumerate(drawn_lines):
-        tops.append(_active_line(axes, scale, line, aside(axes, place, len(drawn_lines))))
+        tops.append(_active_line(axes, scale, line, parts.aside(axes, place, len(drawn_lines))))
         if len(drawn_lines) == 1:
             _directions(axes, scale, line)
     for curve in curves:
-        label = "predicted" if len(curves) == 1 else f"predicted: {clipped(curve.label)}"
+        label = "predicted" if len(curves) == 1 else f"predicted: {parts.clipped(curve.label)}"
         tops.append(_predicted(axes, scale, curve, label))
     for place, beta in enumerate(near[:3]):
         axes.axvline(beta, color=look.INK, linewidth=1.1, linestyle=(0, (5, 2, 1, 2)), zorder=1)
@@ -61,11 +52,11 @@ def active_against_beta(comparison: Comparison) -> Figure:
     axes.set_ylim(-0.03 * max(tops), 1.12 * max(tops))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     look.labelled(axes, "beta, the weight of the KL (logarithmic)", "active dimensions")
-    legend(drawn, axes)
+    parts.legend(drawn, axes)
     return drawn
 
 
-def _active_line(axes: Axes, scale: BetaAxis, line: Line, shift: float) -> float:
+def _active_line(axes: Axes, scale: parts.BetaAxis, line: parts.Line, shift: float) -> float:
     """Draw the means of one line and its runs; returns its highest point."""
     means = _over_beta(scale, line, "active_dimensions", shift)
     line.draw(axes, means, line.label or "active dimensions", zorder=3)
@@ -78,7 +69,7 @@ def _active_line(axes: Axes, scale: BetaAxis, line: Line, shift: float) -> float
     return max((count for _, count in points), default=0.0)
 
 
-def _directions(axes: Axes, scale: BetaAxis, line: Line) -> None:
+def _directions(axes: Axes, scale: parts.BetaAxis, line: parts.Line) -> None:
     """The mean over seeds of the active directions, which is what theory counts."""
     means = sorted(_over_beta(scale, line, "active_directions"))
     if means:
@@ -88,7 +79,7 @@ def _directions(axes: Axes, scale: BetaAxis, line: Line) -> None:
 
 
 def _over_beta(
-    scale: BetaAxis, line: Line, key: str, shift: float = 1.0
+    scale: parts.BetaAxis, line: parts.Line, key: str, shift: float = 1.0
 ) -> list[tuple[float, float]]:
     """Place of beta, and mean of a figure, of each setting that has both."""
     return [
@@ -99,7 +90,7 @@ def _over_beta(
     ]
 
 
-def _predicted(axes: Axes, scale: BetaAxis, curve: Predicted, label: str) -> float:
+def _predicted(axes: Axes, scale: parts.BetaAxis, curve: Predicted, label: str) -> float:
     """Draw one prediction; returns its highest point."""
     if curve.at_betas is not None:
         betas, counts = zip(*curve.at_betas, strict=True)
@@ -117,16 +108,16 @@ def _predicted(axes: Axes, scale: BetaAxis, curve: Predicted, label: str) -> flo
 
 def kl_against_beta(comparison: Comparison) -> Figure:
     """KL per dimension, ranked, over beta: one heat map for each other setting."""
-    ranked = [(line.label, _ranked(line.settings)) for line in lines(comparison, BETA, least=2)]
-    ranked = [(label, by_beta) for label, by_beta in ranked if by_beta][:PANELS]
+    lines = parts.lines(comparison, BETA, least=2)
+    ranked = [(line.label, kl) for line in lines if (kl := _ranked(line.settings))][:PANELS]
     thresholds = (value(run.diagnosis, "threshold") for run in comparison.done)
     threshold = next((t for t in thresholds if t is not None), 0.01)
-    highest = max(highest_nats(kl, threshold) for _, by_beta in ranked for _, kl in by_beta)
+    highest = max(heat.highest_nats(kl, threshold) for _, by_beta in ranked for _, kl in by_beta)
     style = pieces.kl_look(highest, threshold, gaps="none")
     title = "KL per latent dimension at the end, against beta"
     title += " (mean over seeds)" if comparison.repeated else ""
     each = 3.4 if len(ranked) > 1 else 3.9
-    drawn, grid = panels(len(ranked), columns=3, each=each, title=title)
+    drawn, grid = parts.panels(len(ranked), columns=3, each=each, title=title)
     for axes, (label, by_beta) in zip(grid, ranked, strict=True):
         # A column a beta; models with fewer dimensions leave the lower rows empty.
         kl = np.full((max(len(kl) for _, kl in by_beta), len(by_beta)), np.nan)
@@ -137,7 +128,7 @@ def kl_against_beta(comparison: Comparison) -> Figure:
         _name_columns(axes, [beta for beta, _ in by_beta])
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda row, _: f"{row + 1:g}"))
-        headed(axes, label, 30 if len(ranked) > 2 else 44)
+        parts.headed(axes, label, 30 if len(ranked) > 2 else 44)
     grid[0].set_ylabel("dimensions, most used on top", fontsize=9, color=look.INK)
     pieces.kl_bar(drawn, image, grid, threshold)
     return drawn
@@ -172,15 +163,15 @@ def phase_diagram(comparison: Comparison, key: str) -> Figure:
         betas = map(number, options_of(comparison, BETA, settings))
         options = options_of(comparison, key, settings)
         grids.append(([beta for beta in betas if beta is not None], options))
-    drawn, every = panels(
+    drawn, every = parts.panels(
         len(shown),
         columns=2 if max(len(betas) for betas, _ in grids) <= 8 else 1,
         each=1.3 + 0.42 * min(max(len(options) for _, options in grids), 20),
-        title=f"Phase diagram: active dimensions over beta and {clipped(key)}",
+        title=f"Phase diagram: active dimensions over beta and {parts.clipped(key)}",
     )
     for axes, (label, settings), (betas, options) in zip(every, shown, grids, strict=True):
         _phase(axes, settings, key, betas, options, top)
-        headed(axes, label, 44 if len(shown) > 1 else 90)
+        parts.headed(axes, label, 44 if len(shown) > 1 else 90)
     return drawn
 
 
@@ -231,7 +222,7 @@ def _phase(
     axes.set_ylim(len(options) - 0.5, -0.5)
     _name_columns(axes, betas)
     step = math.ceil(len(options) / 24)
-    labels = [clipped(text(option), 18) for option in options[::step]]
+    labels = [parts.clipped(text(option), 18) for option in options[::step]]
     axes.set_yticks(range(0, len(options), step), labels, fontsize=8.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -1,11 +1,11 @@
-"""How much of the capacity that is offered a model takes."""
+"""Dimensions that a model uses, of those that it is offered."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
 from vaecli.reporting.comparison.groups import LATENT_DIM, Comparison
-from vaecli.reporting.comparison.plots.axes import aside, legend, lines
+from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.swept import number
 from vaecli.reporting.plots import look
 
@@ -25,9 +25,9 @@ def active_against_latent_dim(comparison: Comparison) -> Figure:
     axes.set_yscale("symlog", base=2, linthresh=1)
     axes.set_xlim(0.8 * fewest, 1.25 * most)
     top = most
-    drawn_lines = lines(comparison, LATENT_DIM, least=2)
+    drawn_lines = parts.lines(comparison, LATENT_DIM, least=2)
     for place, line in enumerate(drawn_lines):
-        shift = aside(axes, place, len(drawn_lines))
+        shift = parts.aside(axes, place, len(drawn_lines))
         at = [(z * shift, s) for s in line.settings if (z := number(s.values[LATENT_DIM]))]
         for key, style in (("active_units", "--"), ("active_dimensions", "-")):
             means = [(x, mean) for x, s in at if (mean := s.mean(key)) is not None]
@@ -42,5 +42,5 @@ def active_against_latent_dim(comparison: Comparison) -> Figure:
     for axis, places in ((axes.xaxis, offered), (axes.yaxis, counts)):
         look.ticks(axis, places, [f"{z:g}" for z in places])
     look.labelled(axes, "latent dimensions offered (logarithmic)", "in use (logarithmic)")
-    legend(drawn, axes)
+    parts.legend(drawn, axes)
     return drawn

@@ -1,4 +1,4 @@
-"""The plots that a comparison gets: chosen by what was swept, each with a caption."""
+"""The plots of a comparison: chosen by the keys that were swept, each with a caption."""
 
 from __future__ import annotations
 
@@ -10,30 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaecli.reporting.comparison.groups import BETA, LATENT_DIM, Comparison, Setting
-from vaecli.reporting.comparison.plots.axes import grey_lines, lines
-from vaecli.reporting.comparison.plots.beta_plots import (
-    PANELS,
-    active_against_beta,
-    kl_against_beta,
-    options_of,
-    phase_diagram,
-    planes,
-)
-from vaecli.reporting.comparison.plots.capacity_plot import active_against_latent_dim
-from vaecli.reporting.comparison.plots.kl_panels import kl_multiples, with_history
-from vaecli.reporting.comparison.plots.tradeoff_plots import (
-    RANKED,
-    ranked,
-    rate_distortion_plane,
-    split_of,
-)
+from vaecli.reporting.comparison.plots import beta_plots as beta
+from vaecli.reporting.comparison.plots import capacity_plot, kl_panels, parts
+from vaecli.reporting.comparison.plots import tradeoff_plots as tradeoff
 from vaecli.reporting.comparison.predicted import predictions, silent
 from vaecli.reporting.comparison.swept import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RANKED_BY = ("strategy", "schedule")  # what is ranked: ways to keep a code alive
+RANKED_BY = ("strategy", "schedule")  # the ways to keep a code alive
 MANY = 4  # planes and rankings
 APART = " Lines are shifted a little to the side, so that none hides another."
 _OF_MEANS = (
@@ -44,25 +30,25 @@ _OF_MEANS = (
 
 
 class Plot(NamedTuple):
-    """One plot: a name (unique, for links), what it shows and how to read it, and its drawing."""
+    """One plot of a comparison."""
 
-    name: str
+    name: str  # unique, for links
     title: str
-    caption: str
+    caption: str  # how to read it
     draw: Callable[[], Figure]
 
     def png(self) -> str:
         """The drawing as base64 of a PNG."""
         out = io.BytesIO()
         with warnings.catch_warnings():
-            # A sign of a script that the font lacks is drawn as a box.
+            # A character that the font lacks is drawn as a box.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             self.draw().canvas.print_png(out)
         return base64.b64encode(out.getvalue()).decode("ascii")
 
 
 def choose(comparison: Comparison) -> list[Plot]:
-    """The plots that fit: none without a finished run."""
+    """The plots that fit the swept keys; none without a finished run."""
     makers = (_over_beta, _phases, _capacity, _rankings, _planes, _training)
     return [plot for maker in makers for plot in maker(comparison)]
 
@@ -70,7 +56,7 @@ def choose(comparison: Comparison) -> list[Plot]:
 def _over_beta(comparison: Comparison) -> Iterator[Plot]:
     if len(_measured(comparison, BETA)) < 2:
         return
-    curves, drawn = predictions(comparison), lines(comparison, BETA)
+    curves, drawn = predictions(comparison), parts.lines(comparison, BETA)
     caption = _joined(
         "Follow a line to the right: where it reaches 0, the price of a nat of code is more "
         "than the code is worth.",
@@ -84,15 +70,15 @@ def _over_beta(comparison: Comparison) -> Iterator[Plot]:
         and " With a learned sigma the count is known at the runs' own betas only: bars.",
         len(drawn) > 1 and APART,
         silent(comparison),
-        grey_lines(drawn),
+        parts.grey_lines(drawn),
     )
-    draw = partial(active_against_beta, comparison)
+    draw = partial(beta.active_against_beta, comparison)
     yield Plot("active_against_beta", "Active dimensions against beta", caption, draw)
 
     several = comparison.lines(BETA, least=2)
     settings = [s for _, line in several for s in line if number(s.values[BETA]) is not None]
     if any(run.kl_per_dim for setting in settings for run in setting.done):
-        more = len(comparison.lines(BETA)) - len(several[:PANELS])
+        more = len(comparison.lines(BETA)) - len(several[: beta.PANELS])
         caption = _joined(
             "A column is a beta, a row the dimension of that rank by KL. Colour: in use; grey: "
             "collapsed. A cliff from colour to grey within a column means that the code is pruned "
@@ -100,7 +86,7 @@ def _over_beta(comparison: Comparison) -> Iterator[Plot]:
             comparison.repeated and _OF_MEANS,
             more > 0 and f" Settings without a panel here: {more}.",
         )
-        draw = partial(kl_against_beta, comparison)
+        draw = partial(beta.kl_against_beta, comparison)
         yield Plot("kl_against_beta", "KL per dimension against beta", caption, draw)
 
 
@@ -109,11 +95,11 @@ def _phases(comparison: Comparison) -> Iterator[Plot]:
     if len(_measured(comparison, BETA)) < 2 or not others:
         return
     # The key that spans most of the grid; of the others each combination is a panel.
-    cells = {k: sum(len(settings) for _, settings in planes(comparison, k)) for k in others}
+    cells = {k: sum(len(settings) for _, settings in beta.planes(comparison, k)) for k in others}
     key = max(others, key=lambda k: (cells[k], len(comparison.options(k))))
     if not cells[key]:
         return
-    more = len(comparison.lines(BETA, key)) - len(planes(comparison, key)[:PANELS])
+    more = len(comparison.lines(BETA, key)) - len(beta.planes(comparison, key)[: beta.PANELS])
     caption = _joined(
         "Each cell: the mean number of active dimensions over seeds; grey 0 is full collapse of "
         "every run that finished, × a setting without a finished run, white one that was not run.",
@@ -123,7 +109,7 @@ def _phases(comparison: Comparison) -> Iterator[Plot]:
         silent(comparison),
         more > 0 and f" Combinations of settings without a panel here: {more}.",
     )
-    draw = partial(phase_diagram, comparison, key)
+    draw = partial(beta.phase_diagram, comparison, key)
     yield Plot("phase_diagram", f"Phase diagram over beta and {key}", caption, draw)
 
 
@@ -137,7 +123,7 @@ def _capacity(comparison: Comparison) -> Iterator[Plot]:
             len(drawn) > 1 and APART,
         )
         title = "Dimensions in use against dimensions offered"
-        draw = partial(active_against_latent_dim, comparison)
+        draw = partial(capacity_plot.active_against_latent_dim, comparison)
         yield Plot("active_against_latent_dim", title, caption, draw)
 
 
@@ -146,7 +132,7 @@ def _rankings(comparison: Comparison) -> Iterator[Plot]:
         return
     rankings = [(w, s) for w, s in comparison.rankings() if _several(s)]
     for place, (where, settings) in enumerate(rankings[:MANY], 1):
-        more = len(settings) - RANKED
+        more = len(settings) - tradeoff.RANKED
         caption = _joined(
             "Ordered by validation distortion + beta x rate, lowest first (validation data); the "
             "other panels, on the diagnosis's split, are not what the order is by. A lower loss "
@@ -156,13 +142,13 @@ def _rankings(comparison: Comparison) -> Iterator[Plot]:
             more > 0 and f" Settings that are not drawn: {more}.",
         )
         title = "Strategies ranked" + (f" at {where}" if where else "")
-        yield Plot(f"ranked_{place}", title, caption, partial(ranked, where, settings))
+        yield Plot(f"ranked_{place}", title, caption, partial(tradeoff.ranked, where, settings))
 
 
 def _planes(comparison: Comparison) -> Iterator[Plot]:
     groups = comparison.comparable()
     for place, (where, settings) in enumerate(groups[:MANY], 1):
-        split, others = split_of(settings)
+        split, others = tradeoff.split_of(settings)
         if split is None:
             continue
         where = where if len(groups) > 1 else ""
@@ -174,12 +160,12 @@ def _planes(comparison: Comparison) -> Iterator[Plot]:
             others and f" Runs left out, measured on another split: {others}.",
         )
         title = "Rate and distortion" + (f": {where}" if where else "")
-        draw = partial(rate_distortion_plane, comparison, settings, where)
+        draw = partial(tradeoff.rate_distortion_plane, comparison, settings, where)
         yield Plot(f"rate_distortion_{place}", title, caption, draw)
 
 
 def _training(comparison: Comparison) -> Iterator[Plot]:
-    histories = with_history(comparison)
+    histories = kl_panels.with_history(comparison)
     if histories:
         more = len(comparison.settings) - len(histories)
         caption = _joined(
@@ -187,7 +173,7 @@ def _training(comparison: Comparison) -> Iterator[Plot]:
             "at the end on top; a row that turns grey dies. One scale of colours for all.",
             more and f" Settings not drawn, for want of room or of a history: {more}.",
         )
-        draw = partial(kl_multiples, histories)
+        draw = partial(kl_panels.kl_multiples, histories)
         yield Plot("kl_over_training", "KL per dimension over training", caption, draw)
 
 
@@ -201,9 +187,9 @@ def _measured(comparison: Comparison, key: str) -> list[Any]:
     if key not in comparison.keys:
         return []
     settings = [s for s in comparison.settings if s.mean("active_dimensions") is not None]
-    return options_of(comparison, key, settings)
+    return beta.options_of(comparison, key, settings)
 
 
 def _several(settings: list[Setting]) -> bool:
-    """Whether more than one strategy or schedule is among them."""
+    """True if the settings have more than one strategy or schedule."""
     return len({tuple(s.values.get(key) for key in RANKED_BY) for s in settings}) > 1

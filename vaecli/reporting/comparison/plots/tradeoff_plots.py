@@ -11,15 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vaecli.reporting.comparison.columns import KNOWN, shown
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, beta, names
-from vaecli.reporting.comparison.plots.axes import (
-    COLOURS,
-    GREY,
-    MARKERS,
-    clipped,
-    folded,
-    legend,
-    panels,
-)
+from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.plots import look, pieces
 
@@ -29,7 +21,7 @@ RANKED = 24  # rows of a ranking; a longer one is cut
 
 
 def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other one betters: none has less or equal of both and less of one.
+    """The points that no other point betters, with less or equal of both and less of one.
 
     points: (rate, distortion). By rising rate, each once.
     """
@@ -50,11 +42,11 @@ def split_of(settings: list[Setting]) -> tuple[str | None, int]:
 
 
 def rate_distortion_plane(comparison: Comparison, settings: list[Setting], where: str) -> Figure:
-    """All runs of settings that can be compared in one plane, and those that no other betters."""
+    """All runs of comparable settings in one plane, and a line through the best."""
     split, _ = split_of(settings)
     drawn, axes = look.figure(
         5.4,
-        "Rate and distortion" + (f": {clipped(where)}" if where else ""),
+        "Rate and distortion" + (f": {parts.clipped(where)}" if where else ""),
         f"Each point is a run ({split} split). Rate: what the code costs; distortion: what is "
         "still wrong with x. Down and to the left is better; grey lines join points of equal ELBO.",
     )
@@ -81,7 +73,7 @@ def rate_distortion_plane(comparison: Comparison, settings: list[Setting], where
         by_label = [(n, runs_of[id(s)]) for n, s in zip(names(settings), settings, strict=True)]
         _by_setting(axes, by_label)
     look.labelled(axes, "rate, nats per example", "distortion, nats per example")
-    legend(drawn, axes)
+    parts.legend(drawn, axes)
     return drawn
 
 
@@ -102,12 +94,12 @@ def _set_limits(axes: Axes, points: list[tuple[float, float]]) -> None:
 
 
 def _by_setting(axes: Axes, by_label: list[tuple[str, list[RunRecord]]]) -> None:
-    """Runs as points; each setting has its colour and shape while there are any left."""
+    """Runs as points; the first eight settings have a colour and a shape each."""
     for place, (label, runs) in enumerate(by_label):
-        style = {"color": GREY, "marker": "."}
-        if place < len(COLOURS):
-            style = {"color": COLOURS[place], "marker": MARKERS[place]}
-            style["label"] = clipped(label) or None
+        style = {"color": parts.GREY, "marker": "."}
+        if place < len(parts.COLOURS):
+            style = {"color": parts.COLOURS[place], "marker": parts.MARKERS[place]}
+            style["label"] = parts.clipped(label) or None
         if runs:
             style |= {"s": 46, "alpha": 0.85, "linewidths": 0.6, "edgecolors": "white", "zorder": 3}
             axes.scatter(*zip(*map(_point, runs), strict=True), **style)
@@ -127,11 +119,11 @@ def _by_beta(
         if not points:
             continue
         x, y, colour = zip(*points, strict=True)
-        marker = MARKERS[place] if place < len(MARKERS) else "."
+        marker = parts.MARKERS[place] if place < len(parts.MARKERS) else "."
         dots = axes.scatter(x, y, c=colour, marker=marker, **colours, **style)
-        if label and place < len(MARKERS):
-            axes.scatter([], [], color=look.SOFT, marker=marker, s=46, label=clipped(label))
-    if len(by_label) > len(MARKERS):
+        if label and place < len(parts.MARKERS):
+            axes.scatter([], [], color=look.SOFT, marker=marker, s=46, label=parts.clipped(label))
+    if len(by_label) > len(parts.MARKERS):
         axes.scatter([], [], color=look.SOFT, marker=".", s=46, label="other settings")
     if dots is not None:
         bar = look.colour_bar(drawn, dots, axes, "beta")
@@ -140,14 +132,14 @@ def _by_beta(
 
 
 def ranked(where: str, settings: list[Setting]) -> Figure:
-    """Settings by rising validation loss, beside what the code holds; one panel for each figure."""
+    """Settings by rising validation loss; one panel for each figure, the loss first."""
     settings = settings[:RANKED]
-    labels = [folded(name, 34, longest=34) for name in names(settings)]
+    labels = [parts.folded(name, 34, longest=34) for name in names(settings)]
     keys = ["validation_loss", *BESIDE]
     keys = [key for key in keys if any(s.mean(key) is not None for s in settings)]
-    title = "Ranked by validation loss" + (f" at {clipped(where)}" if where else "")
+    title = "Ranked by validation loss" + (f" at {parts.clipped(where)}" if where else "")
     each = 0.9 + 0.36 * max(len(settings), 2)
-    drawn, grid = panels(len(keys), columns=len(keys), each=each, title=title)
+    drawn, grid = parts.panels(len(keys), columns=len(keys), each=each, title=title)
     for axes, key in zip(grid, keys, strict=True):
         _ranking(axes, settings, key)
         named = labels if key == keys[0] else [""] * len(settings)

@@ -149,7 +149,7 @@ class BetaAxis:
 
 
 def clipped(label: str, longest: int = LONGEST) -> str:
-    """A label that has room, without matplotlib's own signs."""
+    """A label of at most `longest` characters, with the signs escaped that matplotlib reads."""
     label = label if len(label) <= longest else f"{label[: longest - 1]}…"
     # A dollar starts mathematics, and a leading underscore hides an entry of the legend.
     label = label.replace("$", r"\$")

@@ -22,11 +22,14 @@ def column(history: list[dict], key: str) -> np.ndarray:
 
 
 def kl_matrix(history: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs (T,) and KL per dimension (T, Z) in nats of the rows that have both; NaN for None."""
+    """Epochs (T,) and KL per dimension (T, Z) in nats of the rows that have both; NaN for None.
+
+    A row without an epoch gets its place in the history, which may come from a damaged file.
+    """
     pairs = [
         (float(row.get("epoch", number)), row["kl_per_dim"])
         for number, row in enumerate(history)
-        if row.get("kl_per_dim") and row.get("epoch", number) is not None
+        if _has_kl(row)
     ]
     if not pairs:
         return np.zeros(0), np.zeros((0, 0))
@@ -34,6 +37,16 @@ def kl_matrix(history: list[dict]) -> tuple[np.ndarray, np.ndarray]:
     pairs = [(epoch, kl) for epoch, kl in pairs if len(kl) == width]
     kl = np.array([[np.nan if v is None else v for v in row] for _, row in pairs], dtype=float)
     return np.array([epoch for epoch, _ in pairs]), kl  # (T,), (T, Z)
+
+
+def _has_kl(row: dict) -> bool:
+    kl, epoch = row.get("kl_per_dim"), row.get("epoch", 0)
+    return (
+        isinstance(epoch, int | float)
+        and isinstance(kl, list)
+        and len(kl) > 0
+        and all(v is None or isinstance(v, int | float) for v in kl)
+    )
 
 
 def by_last_kl(kl: np.ndarray) -> np.ndarray:

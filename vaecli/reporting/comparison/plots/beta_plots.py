@@ -19,6 +19,9 @@ from vaecli.reporting.plots import heat, look, pieces
 from vaecli.reporting.reading import value
 
 PANELS = 6  # of the heat maps and of the phase diagram
+# The look of active directions, which are what theory counts.
+_HOLLOW = {"color": look.SOFT, "linewidth": 1.2, "marker": "o", "markersize": 5}
+_HOLLOW |= {"markerfacecolor": "white", "zorder": 2.5}
 _AMOUNT = LinearSegmentedColormap.from_list("amount", ["#E3EEF7", "#7FB2D9", "#0072B2", "#00304F"])
 
 
@@ -40,7 +43,8 @@ def active_against_beta(comparison: Comparison) -> Figure:
     for place, line in enumerate(drawn_lines):
         tops.append(_active_line(axes, scale, line, parts.aside(axes, place, len(drawn_lines))))
         if len(drawn_lines) == 1:
-            _directions(axes, scale, line)
+            means = _over_beta(scale, line, "active_directions")
+            line.draw(axes, means, "active directions", **_HOLLOW)
     for curve in curves:
         label = "predicted" if len(curves) == 1 else f"predicted: {parts.clipped(curve.label)}"
         tops.append(_predicted(axes, scale, curve, label))
@@ -67,15 +71,6 @@ def _active_line(axes: Axes, scale: parts.BetaAxis, line: parts.Line, shift: flo
             points += [(scale.place(beta) * shift, count) for count in counts]
     line.dot(axes, points, 30)
     return max((count for _, count in points), default=0.0)
-
-
-def _directions(axes: Axes, scale: parts.BetaAxis, line: parts.Line) -> None:
-    """The mean over seeds of the active directions, which is what theory counts."""
-    means = sorted(_over_beta(scale, line, "active_directions"))
-    if means:
-        style = {"color": look.SOFT, "linewidth": 1.2, "marker": "o", "markersize": 5}
-        style |= {"markerfacecolor": "white", "zorder": 2.5}
-        axes.plot(*zip(*means, strict=True), label="active directions", **style)
 
 
 def _over_beta(

@@ -22,7 +22,7 @@ def with_history(comparison: Comparison) -> list[tuple[Setting, np.ndarray, np.n
     """
     finished = [s for s in comparison.settings if s.first is not None]
     settings = [finished[place] for place in heat.spread_evenly(len(finished), MOST)]
-    histories = [(setting, *heat.kl_matrix(_sound(setting.first.history))) for setting in settings]
+    histories = [(setting, *heat.kl_matrix(setting.first.history)) for setting in settings]
     return [(setting, epochs, kl) for setting, epochs, kl in histories if kl.size]
 
 
@@ -53,14 +53,3 @@ def kl_multiples(histories: list[tuple[Setting, np.ndarray, np.ndarray]]) -> Fig
         axes.set_xlabel("epoch", fontsize=8, color=look.INK)
     pieces.kl_bar(drawn, mesh, grid, threshold)
     return drawn
-
-
-def _sound(history: list[dict]) -> list[dict]:
-    """The rows whose KL is a list of numbers."""
-    return [
-        row
-        for row in history
-        if isinstance(row.get("kl_per_dim"), list)
-        and all(v is None or isinstance(v, int | float) for v in row["kl_per_dim"])
-        and isinstance(row.get("epoch", 0), int | float)
-    ]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from vaecli.reporting.comparison.groups import collect
-from vaecli.reporting.comparison.plots.plots import choose
+from vaecli.reporting.comparison.plots.choice import choose
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.comparison.tables import comparison_markdown
 

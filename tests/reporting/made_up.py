@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from vaecli.reporting.plots.plots import Pictures
+from vaecli.reporting.plots.run_plots import Pictures
 
 
 def history(*, rows=12, latent_dim=8, alive=4):

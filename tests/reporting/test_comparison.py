@@ -106,7 +106,7 @@ def test_data_is_known_by_its_digest_wherever_it_lies_and_else_by_its_path(sweep
     at("/there/faces.npz", data_digest="f1")
     made = at("/there/cats.npz", data_digest="c1")
     found = [(s.values["data"], len(s.runs)) for s in collect(made).settings]
-    assert found == [("npz:faces.npz", 2), ("npz:cats.npz", 1)]
+    assert found == [("npz:here/faces.npz", 2), ("npz:there/cats.npz", 1)]
     made = at("/old/faces.npz", data_digest="f2")
     found = [(s.values["data"], len(s.runs)) for s in collect(made).settings]
     assert found == [("npz:here/faces.npz", 2), ("npz:there/cats.npz", 1), ("npz:old/faces.npz", 1)]
@@ -120,6 +120,9 @@ def test_files_of_one_name_without_a_digest_are_two(sweep):
         made = sweep(config={"data.name": "npz", "data.path": f"/{place}/x/faces.npz"})
     found = [s.values["data"] for s in collect(made).settings]
     assert found == ["npz:a/x/faces.npz", "npz:b/x/faces.npz"]
+    made = sweep("schedule.beta=2", config={"data.name": "npz", "data.path": "/a/x/cats.npz"})
+    found = [s.values["data"] for s in collect(made[::2]).settings]
+    assert found == ["npz:faces.npz", "npz:cats.npz"]  # without the directories that both share
 
 
 def test_digests_of_other_parts_of_one_file_make_it_no_other_data(sweep):

@@ -14,9 +14,9 @@ from made_runs import PREDICTION, make_run
 from vaecli.core.errors import UsageError
 from vaecli.reporting.comparison.groups import collect
 from vaecli.reporting.comparison.page import comparison_html, write_comparison
-from vaecli.reporting.comparison.plots.axes import BetaAxis, folded
 from vaecli.reporting.comparison.plots.beta_plots import active_against_beta, column_of
-from vaecli.reporting.comparison.plots.plots import choose
+from vaecli.reporting.comparison.plots.choice import choose
+from vaecli.reporting.comparison.plots.parts import BetaAxis, folded
 from vaecli.reporting.comparison.plots.tradeoff_plots import frontier, rate_distortion_plane
 from vaecli.reporting.comparison.predicted import Predicted, predictions
 from vaecli.reporting.page.rows import leaf_rows

@@ -6,7 +6,6 @@ from matplotlib._pylab_helpers import Gcf
 from PIL import Image
 
 from vaecli.reporting.page.words import CAPTIONS
-from vaecli.reporting.plots import training_plots
 from vaecli.reporting.plots.heat import (
     LOWEST_NATS,
     NOT_FINITE,
@@ -16,17 +15,19 @@ from vaecli.reporting.plots.heat import (
     kl_matrix,
 )
 from vaecli.reporting.plots.latent_plots import kl_per_dim, latent_variance, tsne
+from vaecli.reporting.plots.look import MARK
 from vaecli.reporting.plots.mosaic import mosaic
-from vaecli.reporting.plots.plots import Pictures, write_plots
-from vaecli.reporting.plots.posterior_plots import aggregate_posterior, chosen
+from vaecli.reporting.plots.posterior_plots import aggregate_posterior, dimensions_to_show
+from vaecli.reporting.plots.run_plots import Pictures, write_plots
+from vaecli.reporting.plots.training_plots import active_over_training, rate_distortion
 from vaecli.reporting.plots.use_plots import collapse_curve, latent_use, rate_split
+from vaecli.training.progress import collapse_step
 
 TRAINING = ["kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim"]
 FROM_NUMBERS = [*TRAINING, "latent_use", "use_by_position", "rate_split", "collapse_curve"]
-ALL = [
-    *TRAINING, "latent_use", "use_by_position", "rate_split", "latent_variance",
-    "aggregate_posterior", "collapse_curve", "tsne", "reconstructions", "samples", "traversals",
-]  # fmt: skip
+OF_CODES = ["latent_variance", "aggregate_posterior", "collapse_curve", "tsne"]
+OF_IMAGES = ["reconstructions", "samples", "traversals"]
+ALL = [*TRAINING, "latent_use", "use_by_position", "rate_split", *OF_CODES, *OF_IMAGES]
 
 
 def pixels(path):
@@ -68,9 +69,7 @@ def test_without_pictures_the_plots_of_the_numbers_remain(tmp_path):
 def test_a_diagnosis_from_before_the_groups_gives_the_plots_that_need_none(tmp_path):
     shown = pictures()._replace(codes=None, kl=None)
     paths = write_plots(tmp_path, history(), old_diagnosis(), shown)
-    groups = (
-        "latent_use", "use_by_position", "rate_split", "aggregate_posterior", "collapse_curve",
-    )  # fmt: skip
+    groups = {*FROM_NUMBERS, "aggregate_posterior"} - set(TRAINING)
     assert [p.stem for p in paths] == [name for name in ALL if name not in groups]
 
 
@@ -142,14 +141,15 @@ def test_variance_of_a_collapsed_dimension_is_all_noise():
 
 def test_histograms_show_the_most_used_dimensions_and_a_few_collapsed_ones():
     def dimensions(alive, latent_dim):
-        return chosen(np.array(diagnosis(latent_dim=latent_dim, alive=alive)["kl_per_dim"]), 0.01)
+        kl = diagnosis(latent_dim=latent_dim, alive=alive)["kl_per_dim"]
+        return dimensions_to_show(np.array(kl), 0.01)
 
     assert dimensions(8, 8) == list(range(8))
     assert dimensions(40, 40) == list(range(12))
     assert dimensions(20, 40)[:10] == list(range(10))
     assert [j < 20 for j in dimensions(20, 40)] == [True] * 10 + [False] * 2
     assert len(dimensions(0, 40)) == 4
-    assert chosen(np.array([np.nan, 0.5]), 0.01) == [1, 0]
+    assert dimensions_to_show(np.array([np.nan, 0.5]), 0.01) == [1, 0]
 
 
 def test_histograms_of_codes_have_the_area_of_a_density():
@@ -215,23 +215,55 @@ def test_a_saturated_estimate_is_titled_as_a_bound():
         assert words in title(lambda d: aggregate_posterior(codes, d), saturated=saturated)
 
 
+def collapse_marks(drawn):
+    """Epochs at which a figure over training marks a collapse."""
+    return [line.get_xdata()[0] for line in drawn.axes[0].lines if line.get_color() == MARK]
+
+
+def test_the_collapse_is_marked_at_the_epoch_of_its_step():
+    rows = history()  # an evaluation each 2.5 epochs and 100 steps
+    assert collapse_marks(active_over_training(rows, collapsed_at_step=300)) == [7.5]
+    assert collapse_marks(active_over_training(rows)) == []
+
+
+@pytest.mark.parametrize(
+    ("summary", "marked"),
+    [
+        ({"run_state": "done", "collapsed_at_step": 500}, 500),
+        ({"run_state": "done", "collapsed_at_step": None}, None),
+        ({"run_state": "done"}, 300),  # recorded before summaries had the step
+        ({"run_state": "interrupted", "collapsed_at_step": None}, 300),
+        ({}, 300),
+    ],
+)
+def test_a_finished_run_is_marked_where_it_recorded_its_collapse_and_others_by_their_rows(
+    tmp_path, summary, marked
+):
+    rows = [row | {"active_dimensions": 0, "beta": 1.0} for row in history()]
+    (tmp_path / "expected").mkdir()
+    active_over_training(rows, 0.01, marked).savefig(tmp_path / "expected" / "a.png")
+    paths = write_plots(tmp_path / "plots", rows, diagnosis(), Pictures(), summary)
+    assert (pixels(paths[1]) == pixels(tmp_path / "expected" / "a.png")).all()
+
+
 def test_collapse_is_noticed_at_the_third_dead_evaluation_in_a_row_under_positive_beta():
     def rows(active, beta):
         pairs = enumerate(zip(active, beta, strict=True))
         return [{"step": i, "active_dimensions": a, "beta": b} for i, (a, b) in pairs]
 
-    assert training_plots.collapse_row(rows([0, 0, 0, 0], [0, 0, 0, 1])) is None
-    assert training_plots.collapse_row(rows([3, 0, 0, 1, 0, 0, 0], [1] * 7)) == 6
-    assert training_plots.collapse_row(rows([0, 0, 0], [1] * 3)) is None  # the start is untrained
-    assert training_plots.collapse_row(rows([0, 0, 0, 0], [1] * 4)) == 3
-    assert training_plots.collapse_row(rows([3, 0, 0], [1] * 3)) is None
-    assert training_plots.collapse_row([]) is None
+    assert collapse_step(rows([0, 0, 0, 0], [0, 0, 0, 1])) is None
+    assert collapse_step(rows([3, 0, 0, 1, 0, 0, 0], [1] * 7)) == 6
+    assert collapse_step(rows([0, 0, 0], [1] * 3)) is None  # the start is untrained
+    assert collapse_step(rows([0, 0, 0, 0], [1] * 4)) == 3
+    assert collapse_step(rows([3, 0, 0], [1] * 3)) is None
+    assert collapse_step([{"step": 1}, {"active_dimensions": 0, "beta": None}]) is None
+    assert collapse_step([]) is None
 
 
 def test_an_untrained_start_far_off_does_not_flatten_the_path():
     rows = history(rows=20)
     rows[0]["distortion"] = 1e5
-    drawn = training_plots.rate_distortion(rows)
+    drawn = rate_distortion(rows)
     low, high = drawn.axes[0].get_ylim()
     assert high - low < 30  # nats; the later path spans ten
 

@@ -45,8 +45,11 @@ def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
     below = value(diagnosis, "information", "own_included")
     if below is None:
         below = value(diagnosis, "information", "mutual_information")
-    above = value(diagnosis, "information", "leave_one_out")
-    rate = value(diagnosis, "rate")
-    if above is not None and rate is not None:
-        above = min(above, rate)  # no code holds more than it costs
-    return below, above
+    bounds = [value(diagnosis, "information", "leave_one_out"), value(diagnosis, "rate")]
+    above = [bound for bound in bounds if bound is not None]  # no code holds more than it costs
+    return below, min(above) if bounds[0] is not None else None
+
+
+def threshold(diagnosis: dict) -> float:
+    """The KL in nats above which a dimension is active; 0.01 if the diagnosis has none."""
+    return float(diagnosis.get("threshold") or 0.01)

@@ -1,4 +1,4 @@
-"""What `vae-predict` says."""
+"""The text that `vae-predict` prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def prediction_lines(
 ) -> list[str]:
     """The content of prediction.json as a table with its explanation.
 
-    facts: what was looked at. limits: sentences on what the theory does not speak of here.
+    facts: data and likelihood. limits: sentences on what the theory leaves out here.
     """
     critical, beta, k = (prediction[key] for key in ("critical_beta", "beta", "latent_dim"))
     facts = {**facts, "Critical beta": f"{critical:.1f}"}
@@ -31,34 +31,27 @@ def prediction_lines(
         "theory is local: away from the collapsed point a nonlinear decoder may keep more "
         "dimensions, or find that fewer pay.",
         *limits,
-        *_learned(prediction),
     ]
-    lines.append("")
-    for sentence in sentences:
-        lines += textwrap.wrap(sentence, WIDTH)
-    return lines + _closed_form(prediction)
+    expected = prediction["expected_active"]
+    if expected > min(prediction["unstable_directions"], k):
+        sentences.append(
+            "The learned sigma shrinks as dimensions come into use, which lets more follow: in a "
+            f"linear VAE, {expected} of {k} at beta {beta:g}."
+        )
+    lines += ["", *(line for sentence in sentences for line in textwrap.wrap(sentence, WIDTH))]
+    closed_form = textwrap.wrap(_closed_form(prediction["optimum"], beta), WIDTH)
+    return [*lines, *([""] * bool(closed_form)), *closed_form]
 
 
-def _learned(prediction: dict[str, Any]) -> list[str]:
-    expected, k = prediction["expected_active"], prediction["latent_dim"]
-    if expected <= min(prediction["unstable_directions"], k):
-        return []
-    return [
-        "The learned sigma shrinks as dimensions come into use, which lets more follow: in a "
-        f"linear VAE, {expected} of {k} at beta {prediction['beta']:g}."
-    ]
-
-
-def _closed_form(prediction: dict[str, Any]) -> list[str]:
-    best = prediction["optimum"]
-    if best is None:
-        return []
-    if "reason" in best:
-        return ["", *textwrap.wrap(f"Closed form: {best['reason']}", WIDTH)]
-    words = (
-        f"Optimum of the linear VAE in closed form at beta {prediction['beta']:g} (training "
-        f"split): {best['active']} active dimensions, rate {best['rate']:.3f}, distortion "
-        f"{best['distortion']:.3f}, ELBO {best['elbo']:.3f}, log p(x) {-best['neg_log_px']:.3f} "
-        f"nats, sigma^2 {best['sigma2']:.5g}."
+def _closed_form(optimum: dict[str, Any] | None, beta: float) -> str:
+    """A sentence on the optimum of a linear VAE; "" where there is none."""
+    if optimum is None:
+        return ""
+    if "reason" in optimum:
+        return f"Closed form: {optimum['reason']}"
+    return (
+        f"Optimum of the linear VAE in closed form at beta {beta:g} (training split): "
+        f"{optimum['active']} active dimensions, rate {optimum['rate']:.3f}, distortion "
+        f"{optimum['distortion']:.3f}, ELBO {optimum['elbo']:.3f}, log p(x) "
+        f"{-optimum['neg_log_px']:.3f} nats, sigma^2 {optimum['sigma2']:.5g}."
     )
-    return ["", *textwrap.wrap(words, WIDTH)]

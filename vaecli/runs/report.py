@@ -24,7 +24,7 @@ from vaecli.diagnosis.texts import said
 from vaecli.evaluation.passes import Encoded, sample_codes
 from vaecli.models.vae import VAE
 from vaecli.reporting.page.page import write_page
-from vaecli.reporting.plots.plots import Pictures, write_plots
+from vaecli.reporting.plots.run_plots import Pictures, write_plots
 from vaecli.reporting.tensorboard import TensorBoard
 from vaecli.runs.build import prediction_for
 from vaecli.theory.comparison import compare
@@ -191,7 +191,9 @@ def _page(
         summary["run_state"] = state
     plots: list[Path] = []
     if pictures is not None:
-        plots = write_plots(directory.path / f"plots{suffix}", history, diagnosis, pictures)
+        plots = write_plots(
+            directory.path / f"plots{suffix}", history, diagnosis, pictures, summary
+        )
     page = directory.path / f"report{suffix}.html"
     write_page(
         page,

@@ -39,3 +39,16 @@ class Progress:
             f"posterior collapse: no active dimension in {COLLAPSED_AFTER} evaluations, "
             f"at step {self.step} with beta {row['beta']:.3g}"
         )
+
+
+def collapse_step(rows: list[dict[str, Any]]) -> int | None:
+    """The step at which a run with these evaluations noticed its collapse; None without one.
+
+    rows: of metrics.jsonl; a row that lacks a figure is no sign of collapse.
+    """
+    progress = Progress()
+    for row in rows:
+        progress.step = row.get("step") or 0
+        active, beta = row.get("active_dimensions"), row.get("beta") or 0.0
+        progress.watch({"active_dimensions": active, "beta": beta})
+    return progress.collapsed_at_step

@@ -25,7 +25,7 @@ from vaecli.reporting.comparison.columns import (
 )
 from vaecli.reporting.comparison.findings import cautions, findings, introduction
 from vaecli.reporting.comparison.groups import Comparison, Setting
-from vaecli.reporting.comparison.plots.plots import choose
+from vaecli.reporting.comparison.plots.choice import choose
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.swept import text
 from vaecli.reporting.comparison.tables import comparison_csv, comparison_markdown, note, runs_of

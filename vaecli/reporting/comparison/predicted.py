@@ -14,13 +14,13 @@ MANY = 4  # predictions that one plot can show
 
 
 class Predicted(NamedTuple):
-    """How many dimensions theory expects in use, of settings that share one prediction."""
+    """The number of dimensions that theory expects in use, of settings with one prediction."""
 
-    label: str  # what the settings share beside beta
+    label: str  # the values that the settings share, beside beta
     critical_beta: float
     latent_dim: int
     direction_betas: tuple[float, ...]  # descending
-    # (beta, expected count) of the runs themselves, where no curve between them is known
+    # (beta, expected count) of the runs themselves, where theory knows no curve between them
     at_betas: tuple[tuple[float, float], ...] | None
 
     def steps(self, low: float, high: float) -> list[tuple[float, int]]:
@@ -29,32 +29,31 @@ class Predicted(NamedTuple):
         The count holds from its beta to the next. Begins above `low` if the directions below are
         not known.
         """
-        known = self.direction_betas[: self.latent_dim]
-        if not known or high <= low:
+        counted = self.direction_betas[: self.latent_dim]
+        if counted and len(counted) < self.latent_dim:
+            low = max(low, counted[-1])
+        if not counted or low >= high:
             return []
-        start = low if len(known) == self.latent_dim else max(low, known[-1])
-        if start >= high:
-            return []
-        corners = sorted({start, *(b for b in known if start < b < high), high})
-        return [(beta, sum(b > beta for b in known)) for beta in corners]
+        corners = sorted({low, *(b for b in counted if low < b < high), high})
+        return [(beta, sum(b > beta for b in counted)) for beta in corners]
 
 
 def predictions(comparison: Comparison) -> list[Predicted]:
     """The different predictions of the settings along beta, at most four."""
-    found: dict[tuple, list[Setting]] = {}
+    alike: dict[tuple, list[Setting]] = {}
     for _, settings in comparison.lines(BETA):
         run = next((r for s in settings for r in s.done if _directions(r)), None)
         if run is not None:
             rounded = tuple(f"{beta:.3g}" for beta in _directions(run))
-            same = (rounded, _latent_dim(run), _is_learned(run))
-            found.setdefault(same, []).extend(settings)
-    several = list(found.values())[:MANY]
-    called = names([_shared(settings) for settings in several], without=(BETA,))
-    return [_prediction(*pair) for pair in zip(called, several, strict=True)]
+            key = (rounded, _latent_dim(run), _is_learned(run))
+            alike.setdefault(key, []).extend(settings)
+    groups = list(alike.values())[:MANY]
+    labels = names([_shared(settings) for settings in groups], without=(BETA,))
+    return [_prediction(*pair) for pair in zip(labels, groups, strict=True)]
 
 
 def _shared(settings: list[Setting]) -> Setting:
-    """What all settings have in common."""
+    """A setting with the values that all settings have in common."""
     first = settings[0].values
     differ = {k for k in first if len({canonical(s.values[k]) for s in settings}) > 1}
     return Setting({k: None if k in differ else v for k, v in first.items()}, (), {})
@@ -62,43 +61,31 @@ def _shared(settings: list[Setting]) -> Setting:
 
 def _prediction(label: str, settings: list[Setting]) -> Predicted:
     runs = [run for setting in settings for run in setting.done if _directions(run)]
-    directions = _directions(runs[0])
-    return Predicted(
-        label,
-        directions[0],
-        _latent_dim(runs[0]),
-        directions,
-        _expected(runs) if _is_learned(runs[0]) else None,
-    )
+    betas = _directions(runs[0])
+    at_betas = _expected(runs) if _is_learned(runs[0]) else None
+    return Predicted(label, betas[0], _latent_dim(runs[0]), betas, at_betas)
 
 
 def silent(comparison: Comparison) -> str:
-    """Why some curves are missing, for a caption; empty if none is."""
-    lacking = [run for run in comparison.done if not _directions(run)]
+    """A sentence for the caption on why some curves are missing; empty if none is."""
+    lacking = sum(1 for run in comparison.done if not _directions(run))
     if not lacking:
         return ""
-    if len(lacking) == len(comparison.done):
+    which = "One of the runs has no" if lacking == 1 else f"{lacking} of the runs have no"
+    if lacking == len(comparison.done):
         which = "None of the runs has a"
-    elif len(lacking) == 1:
-        which = "One of the runs has no"
-    else:
-        which = f"{len(lacking)} of the runs have no"
     return (
         f" {which} prediction: theory is silent on autoregressive decoders, on strategies that "
         "change the objective, and where the data's spectrum would take too long."
     )
 
 
-def learned_points(comparison: Comparison) -> bool:
-    """Whether some prediction is points at the runs' betas."""
-    return any(found.at_betas is not None for found in predictions(comparison))
-
-
 def _directions(run: RunRecord) -> tuple[float, ...]:
-    found = leaf(run.diagnosis, "prediction", "direction_betas")
-    if not isinstance(found, list) or not all(isinstance(b, int | float) for b in found):
+    """The critical beta of each direction, descending; () without a prediction."""
+    betas = leaf(run.diagnosis, "prediction", "direction_betas")
+    if not isinstance(betas, list) or not all(isinstance(b, int | float) for b in betas):
         return ()
-    return tuple(sorted(map(float, found), reverse=True))
+    return tuple(sorted(map(float, betas), reverse=True))
 
 
 def _latent_dim(run: RunRecord) -> int:
@@ -110,10 +97,7 @@ def _is_learned(run: RunRecord) -> bool:
 
 
 def _expected(runs: list[RunRecord]) -> tuple[tuple[float, float], ...]:
-    found = set()
-    for run in runs:
-        beta = value(run.diagnosis, "prediction", "beta")
-        count = value(run.diagnosis, "prediction", "expected_active")
-        if beta is not None and count is not None:
-            found.add((beta, count))
-    return tuple(sorted(found))
+    """Beta and expected count of the runs that have both, by rising beta."""
+    keys = ("beta", "expected_active")
+    pairs = {tuple(value(run.diagnosis, "prediction", key) for key in keys) for run in runs}
+    return tuple(sorted(pair for pair in pairs if None not in pair))

@@ -1,7 +1,9 @@
-"""What was swept: the settings in which runs differ, without those that merely follow from them."""
+"""The swept settings: those in which runs differ, without those that follow from others."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from os.path import commonprefix
 from pathlib import PurePath
 from typing import Any
 
@@ -16,7 +18,7 @@ GROUPS = {
     "schedule": "schedule.name",
     "strategy": "strategy.use",
 }
-# What has no part in training, or says only where the data lies.
+# Keys that have no part in training, or that say only where the data lies.
 _NEVER = {"device", "resume", "data.root", "data.path", "data.download"}
 _NEVER |= {"data.memory_limit_gb", "trainer.checkpoint_every", "experiment", "trainer", "diagnosis"}
 _NEVER_WITHIN = ("diagnosis.", "extend", "sweep.", "hydra.", "strategy.use.", "data.suggested.")
@@ -33,12 +35,12 @@ class Swept:
         self.choices = _choices(runs)  # of each run: group -> option
         self._others = [_others(run) for run in runs]
         typed = {key for run in runs for key in run.overrides}
-        groups = [g for g in GROUPS if _differs([c.get(g) for c in self.choices])]
+        groups = [g for g in GROUPS if len({c[g] for c in self.choices if g in c}) > 1]
         if "likelihood" in groups and "likelihood" not in typed and self._follows("likelihood"):
             groups.remove("likelihood")
         keys = dict.fromkeys(key for others in self._others for key in others)
         swept = [key for key in keys if self._is_swept(key, key in typed)]
-        # What was typed stands in the order in which it was typed.
+        # Typed keys stand first, in the order in which they were typed.
         order = list(dict.fromkeys(key for run in runs for key in run.overrides))
         swept.sort(key=lambda key: order.index(key) if key in order else len(order))
         self.keys: tuple[str, ...] = (*groups, *swept)
@@ -48,59 +50,69 @@ class Swept:
         ]
 
     def _is_swept(self, key: str, typed: bool) -> bool:
-        by_choice: dict[tuple, set[str]] = {}
-        for chosen, others in zip(self.choices, self._others, strict=True):
-            if key in others:
-                # What was typed may differ from one choice to the next.
-                agreeing = () if typed else tuple(chosen.get(group) for group in GROUPS)
-                by_choice.setdefault(agreeing, set()).add(canonical(others[key]))
-        return any(len(values) > 1 for values in by_choice.values())
+        """True if runs of the same choices differ in `key`; of a typed key, if any runs do."""
+        return _differ(
+            (() if typed else [chosen.get(group) for group in GROUPS], others[key])
+            for chosen, others in zip(self.choices, self._others, strict=True)
+            if key in others
+        )
 
     def _follows(self, group: str) -> bool:
-        """Whether the other choices decide this one."""
-        decided: dict[tuple, set[Any]] = {}
-        for chosen in self.choices:
-            rest = tuple(chosen.get(g) for g in GROUPS if g != group)
-            decided.setdefault(rest, set()).add(chosen.get(group))
-        return all(len(values) == 1 for values in decided.values())
+        """True if the other choices decide this one."""
+        return not _differ(
+            ([chosen.get(g) for g in GROUPS if g != group], chosen.get(group))
+            for chosen in self.choices
+        )
+
+
+def _differ(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """True if some first element stands beside different second elements."""
+    seconds: dict[str, set[str]] = {}
+    for first, second in pairs:
+        seconds.setdefault(canonical(first), set()).add(canonical(second))
+    return any(len(different) > 1 for different in seconds.values())
 
 
 def _choices(runs: list[RunRecord]) -> list[dict[str, str]]:
     """The option of each group of every run; of one without a config, those that were typed."""
-    files = _files(runs)
-    found = []
-    for run, file in zip(runs, files, strict=True):
-        chosen = {g: text(run.overrides[g]) for g in GROUPS if g in run.overrides}
+    choices = []
+    for run, file in zip(runs, _files(runs), strict=True):
         config = run.config or {}
-        for group, key in GROUPS.items():
-            if config.get(key) is not None:
-                chosen[group] = text(config[key])
-        used = [key.rpartition(".")[2] for key, on in config.items() if _switched_on(key, on)]
+        chosen = {g: text(run.overrides[g]) for g in GROUPS if g in run.overrides}
+        chosen |= {g: text(config[k]) for g, k in GROUPS.items() if config.get(k) is not None}
+        switched_on = [key for key, on in config.items() if on is True]
+        used = [key.rpartition(".")[2] for key in switched_on if key.startswith("strategy.use.")]
         if used:
             chosen["strategy"] = "+".join(sorted(used))
         if file and "data" in chosen:
             chosen["data"] += f":{file}"
-        found.append(chosen)
-    return found
+        choices.append(chosen)
+    return choices
 
 
 def _files(runs: list[RunRecord]) -> list[str]:
-    """Which of the user's own data each run had; "" of other data.
+    """The path of each run's own data, without the directories that all share; "" of other data.
 
-    Files are the same data if their paths or the digests that runs recorded are equal. Data is
-    called by as much of the end of its path as tells it from the others.
+    Copies, whose digests are equal, get the path of the first. A path at which the data changed
+    gets the digest, too. A digest is of the training split: only runs that split alike can differ.
     """
-    paths = [_path(run) for run in runs]
-    digests = [str(run.summary.get("data_digest") or "") for run in runs]
-    same = {path: path for path in paths if path}  # each path -> the first of the same data
-    for digest in dict.fromkeys(filter(None, digests)):
-        found = [same[p] for p, d in zip(paths, digests, strict=True) if p and d == digest]
-        same = {p: found[0] if first in found else first for p, first in same.items()}
-    rewritten = {same[path] for path in _rewritten(runs, paths, digests)}
-    called = _ends(set(same.values())) | {"": ""}
+    files = [(_path(run), str(run.summary.get("data_digest") or "")) for run in runs]
+    first = {path: path for path, _ in files}  # each path -> the first path of the same data
+    for digest in dict.fromkeys(digest for _, digest in files if digest):
+        copies = [first[path] for path, other in files if path and other == digest]
+        first = {path: copies[0] if at in copies else at for path, at in first.items()}
+    digests: dict[tuple, set[str]] = {}  # path and split -> the digests of the data there
+    for run, (path, digest) in zip(runs, files, strict=True):
+        if path and digest:
+            config = sorted((run.config or {}).items())
+            split = [(k, canonical(v)) for k, v in config if k[:5] == "data." and k not in _NEVER]
+            digests.setdefault((path, *split), set()).add(digest)
+    changed = {first[path] for (path, *_), several in digests.items() if len(several) > 1}
+    shared = len(commonprefix([PurePath(path).parts[:-1] for path in first.values() if path]))
     return [
-        called[first] + (f" ({digest or 'unknown'})" if first in rewritten else "")
-        for first, digest in zip((same.get(path, "") for path in paths), digests, strict=True)
+        str(PurePath(*PurePath(first[path]).parts[shared:])) * bool(path)
+        + f" ({digest or 'unknown'})" * (first[path] in changed)
+        for path, digest in files
     ]
 
 
@@ -109,32 +121,8 @@ def _path(run: RunRecord) -> str:
     return str(PurePath(str(path))) if path else ""
 
 
-def _rewritten(runs: list[RunRecord], paths: list[str], digests: list[str]) -> set[str]:
-    """Paths at which there was other data later; only the digest then tells it apart.
-
-    A digest is of the training split, so only those of runs that split alike can be compared.
-    """
-    found: dict[tuple, set[str]] = {}
-    for run, path, digest in zip(runs, paths, digests, strict=True):
-        keys = [k for k in run.config or {} if k.startswith("data.") and k not in _NEVER]
-        alike = tuple((k, canonical((run.config or {})[k])) for k in sorted(keys))
-        if path and digest:
-            found.setdefault((path, alike), set()).add(digest)
-    return {path for (path, _), several in found.items() if len(several) > 1}
-
-
-def _ends(paths: set[str]) -> dict[str, str]:
-    """Every path's last parts, as few as tell all of them apart."""
-    parts = {path: PurePath(path).parts for path in paths}
-    count, ends = 0, {}
-    while len(set(ends.values())) < len(paths):
-        count += 1
-        ends = {path: str(PurePath(*part[-count:])) for path, part in parts.items()}
-    return ends
-
-
 def canonical(value: Any) -> str:
-    """Equal for equal values: 1 and 1.0 are, 1 and True are not."""
+    """A text that is equal for equal values: 1 and 1.0 are, 1 and True are not."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(canonical(item) for item in value)}]"
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -156,13 +144,13 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> float | None:
-    """A value of a config as a number; None if it is none."""
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if known and abs(value) < float("inf") else None
+    """A value of a config as a finite number; None if it is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < float("inf") else None
 
 
 def order(value: Any) -> tuple:
-    """A key that sorts numbers by size, before words; what is missing comes last."""
+    """A key that sorts numbers by size, then words, then None."""
     size = number(value)
     if size is not None:
         return (0, size, "")
@@ -170,20 +158,13 @@ def order(value: Any) -> tuple:
 
 
 def _others(run: RunRecord) -> dict[str, Any]:
-    named = set(GROUPS.values()) | set(GROUPS) | _NEVER | {"seed"}
-    known = run.overrides if run.config is None else run.config
+    """The values of a run beside choices of groups, its seed and keys without effect."""
+    excluded = {*GROUPS, *GROUPS.values(), *_NEVER, "seed"}
+    values = run.overrides if run.config is None else run.config
     return {
         key: value
-        for key, value in known.items()
-        if key not in named
+        for key, value in values.items()
+        if key not in excluded
         and not key.startswith(_NEVER_WITHIN)
         and (run.config is not None or "." in key)
     }
-
-
-def _switched_on(key: str, value: Any) -> bool:
-    return key.startswith("strategy.use.") and value is True
-
-
-def _differs(values: list[Any]) -> bool:
-    return len({value for value in values if value is not None}) > 1

@@ -1,4 +1,4 @@
-"""Figures made of n pictures (C, H, W) in [0, 1]: reconstructions, samples, traversals."""
+"""Sheets of n pictures (C, H, W) in [0, 1]: reconstructions, samples, traversals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaecli.reporting.plots.figure import INK, SOFT, WIDTH_INCHES, figure, titled
+from vaecli.reporting.plots import look
 from vaecli.reporting.plots.mosaic import mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_ROWS = 16  # of a traversal; more would be too small to see
+MOST_ROWS = 16  # of the traversals; more would be too small to see
 
 
 def reconstructions(originals: Tensor, reconstructed: Tensor) -> Figure:
@@ -23,7 +23,7 @@ def reconstructions(originals: Tensor, reconstructed: Tensor) -> Figure:
     pairs = torch.cat([originals[:count].cpu().float(), reconstructed[:count].cpu().float()])
     drawn, axes = _sheet(pairs, columns=count, left=0.85)
     axes.set_yticks(_centres(2, axes), ["original", "through\nthe code"], fontsize=10)
-    titled(
+    look.titled(
         axes,
         "Reconstructions",
         "Healthy: below resembles above. Collapsed: every picture below is the same average, "
@@ -37,7 +37,7 @@ def samples(pictures: Tensor) -> Figure:
     """Decoded draws from the prior, (n, C, H, W); at most 64 are shown."""
     shown = pictures[:64]
     drawn, axes = _sheet(shown, columns=min(len(shown), 16))
-    titled(
+    look.titled(
         axes,
         "Samples: decoded draws from the prior",
         "Healthy: the pictures differ. Collapsed with a weak decoder: all alike. A strong "
@@ -48,7 +48,7 @@ def samples(pictures: Tensor) -> Figure:
 
 
 def traversals(
-    pictures: Tensor, traversed: list[int], kl: list[float], *, threshold: float = 0.01
+    pictures: Tensor, traversed: list[int], kl: list[float | None], threshold: float = 0.01
 ) -> Figure:
     """One dimension moved per row: pictures (dims, steps, C, H, W); kl (Z,) nats, for the labels.
 
@@ -63,10 +63,10 @@ def traversals(
     axes.set_yticks(_centres(rows, axes)[: len(names)], names, fontsize=9.5)
     for (_, nats), text in zip(shown, axes.get_yticklabels(), strict=True):
         alive = nats is not None and nats > threshold
-        text.set_color(INK if alive else SOFT)
+        text.set_color(look.INK if alive else look.SOFT)
         text.set_weight("bold" if alive else "normal")
-    axes.set_xlabel("z_j from low to high, all other dimensions held", fontsize=10, color=INK)
-    titled(
+    axes.set_xlabel("z_j from low to high, all other dimensions held", fontsize=10, color=look.INK)
+    look.titled(
         axes,
         "Traversals: what each dimension does",
         "Healthy: the picture changes along the row. Collapsed (grey label: KL in nats below the "
@@ -79,23 +79,23 @@ def traversals(
 def _sheet(
     pictures: Tensor, *, columns: int, left: float = 0.1, below: float = 0.1
 ) -> tuple[Figure, Axes]:
-    """A figure that holds one mosaic of (n, C, H, W); room left and below it in inches."""
+    """A figure that holds one mosaic of (n, C, H, W); left, below: room beside it in inches."""
     sheet = mosaic(pictures, columns=columns)
     rows = -(-len(pictures) // columns)
     above, right = 0.78, 0.1
-    wide = WIDTH_INCHES - left - right
+    wide = look.WIDTH_INCHES - left - right
     # Few pictures are not blown up to the full width, and many rows stay on one screen.
     tall = min(wide * sheet.shape[0] / sheet.shape[1], 1.3 * rows, 11.0)
     wide = tall * sheet.shape[1] / sheet.shape[0]
     height = above + tall + below
-    drawn, axes = figure(height)
-    drawn.set_layout_engine("none")  # the mosaic's size is known: nothing is left to be solved for
-    axes.set_position((left / WIDTH_INCHES, below / height, wide / WIDTH_INCHES, tall / height))
+    drawn, axes = look.blank(height)
+    drawn.set_layout_engine("none")  # the mosaic has a fixed size
+    left, wide = left / look.WIDTH_INCHES, wide / look.WIDTH_INCHES
+    axes.set_position((left, below / height, wide, tall / height))
     axes.imshow(sheet, interpolation="auto", aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     return drawn, axes
 
 

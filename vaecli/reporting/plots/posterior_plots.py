@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from vaecli.diagnosis import reading
 from vaecli.diagnosis.reading import leaf, per_dim, value
-from vaecli.reporting.plots.figure import ACTIVE, COLLAPSED, INK, MARK, SOFT, empty, figure, titled
+from vaecli.reporting.plots import look, pieces
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ WIDEST = 6.0  # prior standard deviations to either side; what lies beyond is co
 
 
 def aggregate_posterior(
-    codes: Tensor, diagnosis: dict, *, mu: Tensor | None = None, logvar: Tensor | None = None
+    codes: Tensor, diagnosis: dict, mu: Tensor | None = None, logvar: Tensor | None = None
 ) -> Figure:
     """Histograms of the sampled codes z_j (N, Z) over the split, against N(0, 1).
 
@@ -35,33 +36,29 @@ def aggregate_posterior(
     z = codes.detach().double().cpu().numpy()
     z = z[np.isfinite(z).all(axis=1)]  # (N, Z)
     kl = np.array(per_dim(diagnosis, "kl_per_dim"))
-    threshold = float(diagnosis.get("threshold") or 0.01)
-    shown = chosen(kl, threshold)
+    threshold = reading.threshold(diagnosis)
+    shown = dimensions_to_show(kl, threshold)
     rows = max(1, -(-len(shown) // COLUMNS))
     height = 1.45 + 1.4 * rows
-    drawn, frame = figure(height)
+    drawn, frame = look.blank(height)
     drawn.set_layout_engine("none")
     frame.set_position((0.03, 0.5 / height, 0.95, 1 - 1.5 / height))
-    titled(frame, _finding(diagnosis, some=bool((kl > threshold).any())), _LESSON)
+    look.titled(frame, _finding(diagnosis, any_active=bool((kl > threshold).any())), _LESSON)
     if not len(z) or not shown:
-        empty(frame, "no finite code was recorded")
-        return drawn
+        return look.empty(drawn, "no finite code was recorded")
     frame.set_axis_off()
     reach = float(np.clip(np.quantile(np.abs(z[:, shown]), 0.999), 3.5, WIDEST))
     marginal = per_dim(diagnosis, "information", "marginal_kl_per_dim")
     singles = _singles(mu, logvar)
     for number, j in enumerate(shown):
         row, column = divmod(number, COLUMNS)
-        panel = frame.inset_axes(
-            (column / COLUMNS, 1 - (row + 0.87) / rows, 0.9 / COLUMNS, 0.66 / rows)
-        )
-        colour = ACTIVE if kl[j] > threshold else COLLAPSED
+        left, bottom = column / COLUMNS, 1 - (row + 0.87) / rows
+        panel = frame.inset_axes((left, bottom, 0.9 / COLUMNS, 0.66 / rows))
+        colour, weight = (look.ACTIVE, "bold") if kl[j] > threshold else (look.COLLAPSED, "normal")
         _panel(panel, z[:, j], singles[:, :, j] if len(singles) else singles, reach, colour)
-        words = f"z_{j}: KL {_small(kl[j])}"
-        if j < len(marginal):
-            words += f", all {_small(marginal[j])}"
-        panel.set_title(words, loc="left", fontsize=8.5, pad=3, color=INK,
-                        weight="bold" if kl[j] > threshold else "normal")  # fmt: skip
+        words = f"z_{j}: KL {_two_digits(kl[j])}"
+        words += f", all {_two_digits(marginal[j])}" if j < len(marginal) else ""
+        panel.set_title(words, loc="left", fontsize=8.5, pad=3, color=look.INK, weight=weight)
     _legend(drawn, singles=len(singles) > 0, height=height)
     return drawn
 
@@ -73,29 +70,28 @@ _LESSON = (
 )
 
 
-def chosen(kl: np.ndarray, threshold: float) -> list[int]:
+def dimensions_to_show(kl: np.ndarray, threshold: float) -> list[int]:
     """The dimensions to show: those of largest KL (Z,), and a few that have collapsed."""
-    order = np.argsort(-np.nan_to_num(kl, nan=-1.0), kind="stable")
+    order = pieces.by_falling_kl(kl)
     active = [int(j) for j in order if kl[j] > threshold]
-    dead = [int(j) for j in order[::-1] if not kl[j] > threshold]  # the most dead first
-    beside = DEAD_BESIDE_ACTIVE if active else DEAD_ALONE
-    kept = dead[:beside][::-1]
-    return active[: MOST_PANELS - len(kept)] + kept
+    collapsed = [int(j) for j in order if not kl[j] > threshold]
+    collapsed = collapsed[-(DEAD_BESIDE_ACTIVE if active else DEAD_ALONE) :]
+    return active[: MOST_PANELS - len(collapsed)] + collapsed
 
 
-def _finding(diagnosis: dict, *, some: bool) -> str:
-    """`some`: whether any dimension is active."""
-    if not some:
+def _finding(diagnosis: dict, *, any_active: bool) -> str:
+    """The title of the figure."""
+    if not any_active:
         return "No dimension tells examples apart"
     apart = value(diagnosis, "information", "aggregate_kl")
     if apart is None:
         return "The codes of all examples against the prior"
     bound = "at most " if leaf(diagnosis, "information", "saturated") else ""
-    return f"All codes together are {bound}{_small(apart)} nats from the prior"
+    return f"All codes together are {bound}{_two_digits(apart)} nats from the prior"
 
 
-def _small(nats: float) -> str:
-    """Two digits; an estimate of nothing may fall below 0 by chance, and is 0."""
+def _two_digits(nats: float) -> str:
+    """Nats with two digits; an estimate of 0 that falls below it by chance is 0.00."""
     if not math.isfinite(nats):
         return "not known"
     return f"{nats:.2g}" if abs(nats) >= 0.005 else "0.00"
@@ -126,16 +122,15 @@ def _panel(axes: Axes, z: np.ndarray, singles: np.ndarray, reach: float, colour:
         along_one = np.sort(np.append(along, centre + width * np.linspace(-4, 4, 41)))
         curve = _normal(along_one, centre, width)
         # To the height of the panel: at the scale of the bars a precise posterior is a needle.
-        axes.plot(along_one, curve / (_normal(centre, centre, width)) * prior.max(), color=MARK,
-                  linewidth=0.9, alpha=0.55)  # fmt: skip
-    axes.plot(along, prior, color=INK, linewidth=1.1, linestyle=(0, (4, 2)))
+        curve = curve / _normal(centre, centre, width) * prior.max()
+        axes.plot(along_one, curve, color=look.MARK, linewidth=0.9, alpha=0.55)
+    axes.plot(along, prior, color=look.INK, linewidth=1.1, linestyle=look.DASHED)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(0, top)
-    axes.set_yticks([])
-    axes.set_xticks([-2, 0, 2])
-    axes.tick_params(labelsize=7.5, colors=SOFT, length=2, pad=1.5)
+    axes.set(xticks=[-2, 0, 2], yticks=[])
+    axes.tick_params(labelsize=7.5, colors=look.SOFT, length=2, pad=1.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(SOFT)
+    axes.spines["bottom"].set_color(look.SOFT)
 
 
 def _normal(at: np.ndarray, centre: float, width: float) -> np.ndarray:
@@ -144,12 +139,12 @@ def _normal(at: np.ndarray, centre: float, width: float) -> np.ndarray:
 
 def _legend(drawn: Figure, *, singles: bool, height: float) -> None:
     handles: list = [
-        Patch(color=ACTIVE, alpha=0.75, label="codes, active"),
-        Patch(color=COLLAPSED, alpha=0.75, label="codes, collapsed"),
-        Line2D([], [], color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="prior N(0, 1)"),
+        Patch(color=look.ACTIVE, alpha=0.75, label="codes, active"),
+        Patch(color=look.COLLAPSED, alpha=0.75, label="codes, collapsed"),
+        Line2D([], [], color=look.INK, linewidth=1.1, linestyle=look.DASHED, label="prior N(0, 1)"),
     ]
     if singles:
         label = "q(z_j|x) of single examples, at one height"
-        handles.append(Line2D([], [], color=MARK, linewidth=1.2, label=label))
-    drawn.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.04 / height),
-                 ncols=len(handles), frameon=False, fontsize=8.5)  # fmt: skip
+        handles.append(Line2D([], [], color=look.MARK, linewidth=1.2, label=label))
+    below = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.04 / height), "ncols": len(handles)}
+    drawn.legend(handles=handles, frameon=False, fontsize=8.5, **below)

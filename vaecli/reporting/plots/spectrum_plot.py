@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vaecli.reporting.plots.figure import (
-    ACTIVE,
-    COLLAPSED,
-    INK,
-    MARK,
-    SOFT,
-    empty,
-    figure,
-    labelled,
-    titled,
-)
+from vaecli.reporting.plots import look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,10 +23,9 @@ def spectrum_plot(
 ) -> Figure:
     """Eigenvalues (descending) by rank, log-log; blue those above `beta`, grey those below.
 
-    complete: whether these are all of them. betas: levels that are marked with the number of
+    complete: True if these are all of them. betas: levels that are marked with the number of
     eigenvalues above them.
     """
-    drawn, axes = figure(4.6)
     values = np.array(eigenvalues)
 
     def above(level: float) -> str:
@@ -44,8 +33,8 @@ def spectrum_plot(
         return f"{count}" if complete or count < len(values) else f"at least {count}"
 
     many = above(beta)
-    titled(
-        axes,
+    drawn, axes = look.figure(
+        4.6,
         f"{name}: {many} direction{'' if many == '1' else 's'} can leave collapse at beta {beta:g}",
         "Each point is a direction of the data, at the beta from which on collapse is stable in it "
         "(eigenvalue of the whitened score's covariance); stable in all from beta "
@@ -53,31 +42,32 @@ def spectrum_plot(
     )
     floor = values[0] * 1e-4  # below lie directions in which the data hardly vary, or not at all
     if floor <= 0:
-        empty(axes, "the data do not vary")
-        return drawn
+        return look.empty(drawn, "the data do not vary")
     rank = np.arange(1, len(values) + 1)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for mask, colour in ((values > beta, ACTIVE), (values <= beta, COLLAPSED)):
+    for mask, colour in ((values > beta, look.ACTIVE), (values <= beta, look.COLLAPSED)):
         axes.plot(rank[mask], values[mask], "o", markersize=4, color=colour, linestyle="none")
     if latent_dim < len(values):
-        axes.axvline(latent_dim + 0.5, color=INK, linewidth=1.0, linestyle=(0, (4, 2)))
-        axes.annotate(f"{latent_dim} latents", (latent_dim + 0.5, 1), (4, -4), fontsize=9,
-                      xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-                      color=INK)  # fmt: skip
+        at = latent_dim + 0.5
+        axes.axvline(at, color=look.INK, linewidth=1.0, linestyle=look.DASHED)
+        style = {"fontsize": 9, "va": "top", "color": look.INK}
+        place = {"xycoords": ("data", "axes fraction")}
+        look.note(axes, f"{latent_dim} latents", (at, 1), (4, -4), **place, **style)
+    right = {"xycoords": ("axes fraction", "data"), "ha": "right"}
     for level in betas:
         if level != beta and floor < level < values[0]:
-            axes.axhline(level, color=SOFT, linewidth=0.8, linestyle=":")
-            axes.annotate(f"beta {level:g}: {above(level)}", (1, level), (-4, 2),
-                          xycoords=("axes fraction", "data"), textcoords="offset points",
-                          ha="right", fontsize=8.5, color=SOFT)  # fmt: skip
+            axes.axhline(level, color=look.SOFT, linewidth=0.8, linestyle=":")
+            style = {"fontsize": 8.5, "color": look.SOFT}
+            look.note(
+                axes, f"beta {level:g}: {above(level)}", (1, level), (-4, 2), **right, **style
+            )
     shown = [values[values > floor][-1], values[0] / 10]
     if beta > floor:
         shown.append(beta)
-        axes.axhline(beta, color=MARK, linewidth=1.8)
-        axes.annotate(f"beta {beta:g}: {many}", (1, beta), (-4, 2), ha="right",
-                      xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=9.5,
-                      color=MARK, weight="bold")  # fmt: skip
+        axes.axhline(beta, color=look.MARK, linewidth=1.8)
+        style = {"fontsize": 9.5, "color": look.MARK, "weight": "bold"}
+        look.note(axes, f"beta {beta:g}: {many}", (1, beta), (-4, 2), **right, **style)
     axes.set_ylim(0.7 * min(shown), 2 * max(values[0], beta))
-    labelled(axes, "direction, by falling eigenvalue", "eigenvalue (critical beta)")
+    look.labelled(axes, "direction, by falling eigenvalue", "eigenvalue (critical beta)")
     return drawn

@@ -3,124 +3,170 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting
-from vaecli.reporting.comparison.plots.axes import (
-    BetaAxis,
-    Line,
-    aside,
-    clipped,
-    headed,
-    kl_bar,
-    legend,
-    lines,
-    panels,
-)
+from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.predicted import Predicted, predictions
 from vaecli.reporting.comparison.swept import canonical, number, text
-from vaecli.reporting.plots.figure import COLLAPSED, INK, MARK, SOFT, figure, labelled, titled
-from vaecli.reporting.plots.heat import LOWEST_NATS, colour_table, highest_nats
+from vaecli.reporting.plots import heat, look, pieces
 
 PANELS = 6  # of the heat maps and of the phase diagram
+# The look of active directions, which are what theory counts.
+_HOLLOW = {"color": look.SOFT, "linewidth": 1.2, "marker": "o", "markersize": 5}
+_HOLLOW |= {"markerfacecolor": "white", "zorder": 2.5}
 _AMOUNT = LinearSegmentedColormap.from_list("amount", ["#E3EEF7", "#7FB2D9", "#0072B2", "#00304F"])
 
 
 def active_against_beta(comparison: Comparison) -> Figure:
     """Active dimensions of every run over beta, a line for each other setting, and theory's."""
-    drawn, axes = figure(5.0)
-    titled(
-        axes,
+    drawn, axes = look.figure(
+        5.0,
         "Active dimensions against beta",
         "The weight of the KL is the price of a nat of code. A line at 0 is full collapse. Line: "
         "mean over seeds; points: single runs; dashed: what theory predicts.",
     )
-    shown = lines(comparison, BETA)
-    scale = BetaAxis([b for s in comparison.settings if (b := number(s.values[BETA])) is not None])
-    predicted = predictions(comparison)
-    critical = sorted({p.critical_beta for p in predicted})
+    drawn_lines, curves = parts.lines(comparison, BETA), predictions(comparison)
+    betas = [number(setting.values[BETA]) for setting in comparison.settings]
+    scale = parts.BetaAxis([beta for beta in betas if beta is not None])
+    critical = sorted({curve.critical_beta for curve in curves})
     near = [c for c in critical if scale.lowest / 30 < c < scale.highest * 30]
     scale.apply(axes, *near)
-    top = 1.0
-    for place, line in enumerate(shown):
-        top = max(top, _active_line(axes, scale, line, aside(axes, place, len(shown))))
-        if len(shown) == 1:
-            _directions(axes, scale, line)
-    for curve in predicted:
-        top = max(top, _predicted(axes, scale, curve, alone=len(predicted) == 1))
+    tops = [1.0]
+    for place, line in enumerate(drawn_lines):
+        tops.append(_active_line(axes, scale, line, parts.aside(axes, place, len(drawn_lines))))
+        if len(drawn_lines) == 1:
+            means = _over_beta(scale, line, "active_directions")
+            line.draw(axes, means, "active directions", **_HOLLOW)
+    for curve in curves:
+        label = "predicted" if len(curves) == 1 else f"predicted: {parts.clipped(curve.label)}"
+        tops.append(_predicted(axes, scale, curve, label))
     for place, beta in enumerate(near[:3]):
-        axes.axvline(beta, color=INK, linewidth=1.1, linestyle=(0, (5, 2, 1, 2)), zorder=1)
-        axes.annotate(f"critical {beta:.3g}", (beta, 1), xycoords=("data", "axes fraction"),
-                      xytext=(3, -3 - 11 * place), textcoords="offset points", fontsize=8.5,
-                      va="top", color=INK)  # fmt: skip
-    axes.set_ylim(-0.03 * top, 1.12 * top)
+        axes.axvline(beta, color=look.INK, linewidth=1.1, linestyle=(0, (5, 2, 1, 2)), zorder=1)
+        style = {"fontsize": 8.5, "va": "top", "color": look.INK}
+        style["xycoords"] = ("data", "axes fraction")
+        look.note(axes, f"critical {beta:.3g}", (beta, 1), (3, -3 - 11 * place), **style)
+    axes.set_ylim(-0.03 * max(tops), 1.12 * max(tops))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    labelled(axes, "beta, the weight of the KL (logarithmic)", "active dimensions")
-    legend(drawn, axes)
+    look.labelled(axes, "beta, the weight of the KL (logarithmic)", "active dimensions")
+    parts.legend(drawn, axes)
     return drawn
+
+
+def _active_line(axes: Axes, scale: parts.BetaAxis, line: parts.Line, shift: float) -> float:
+    """Draw the means of one line and its runs; returns its highest point."""
+    means = _over_beta(scale, line, "active_dimensions", shift)
+    line.draw(axes, means, line.label or "active dimensions", zorder=3)
+    points = []
+    for setting in line.settings:
+        if (beta := number(setting.values[BETA])) is not None:
+            counts = setting.known("active_dimensions")
+            points += [(scale.place(beta) * shift, count) for count in counts]
+    line.dot(axes, points, 30)
+    return max((count for _, count in points), default=0.0)
+
+
+def _over_beta(
+    scale: parts.BetaAxis, line: parts.Line, key: str, shift: float = 1.0
+) -> list[tuple[float, float]]:
+    """Place of beta, and mean of a figure, of each setting that has both."""
+    return [
+        (scale.place(beta) * shift, mean)
+        for setting in line.settings
+        if (beta := number(setting.values[BETA])) is not None
+        and (mean := setting.mean(key)) is not None
+    ]
+
+
+def _predicted(axes: Axes, scale: parts.BetaAxis, curve: Predicted, label: str) -> float:
+    """Draw one prediction; returns its highest point."""
+    if curve.at_betas is not None:
+        betas, counts = zip(*curve.at_betas, strict=True)
+        style = {"marker": "_", "s": 260, "linewidths": 2, "color": look.INK, "zorder": 2}
+        axes.scatter([scale.place(b) for b in betas], counts, label=label, **style)
+        return max(counts)
+    steps = curve.steps(*axes.get_xlim())
+    if not steps:
+        return 0.0
+    betas, counts = zip(*steps, strict=True)
+    style = {"drawstyle": "steps-post", "color": look.INK, "linewidth": 1.5, "zorder": 2}
+    axes.plot(betas, counts, linestyle=look.DASHED, label=label, **style)
+    return max(counts)
 
 
 def kl_against_beta(comparison: Comparison) -> Figure:
     """KL per dimension, ranked, over beta: one heat map for each other setting."""
-    found = [(line.label, _ranked(line.settings)) for line in lines(comparison, BETA, least=2)]
-    found = [(label, by_beta) for label, by_beta in found if by_beta][:PANELS]
-    every = [kl for _, by_beta in found for _, kl in by_beta]
-    threshold = next((t for run in comparison.done
-                      if (t := value(run.diagnosis, "threshold")) is not None), 0.01)  # fmt: skip
-    highest = max(highest_nats(kl, threshold) for kl in every)
-    colours = ListedColormap(colour_table(highest, threshold) / 255.0)
-    norm = LogNorm(LOWEST_NATS, highest)
+    lines = parts.lines(comparison, BETA, least=2)
+    ranked = [(line.label, kl) for line in lines if (kl := _ranked(line.settings))][:PANELS]
+    thresholds = (value(run.diagnosis, "threshold") for run in comparison.done)
+    threshold = next((t for t in thresholds if t is not None), 0.01)
+    highest = max(heat.highest_nats(kl, threshold) for _, by_beta in ranked for _, kl in by_beta)
+    style = pieces.kl_look(highest, threshold, gaps="none")
     title = "KL per latent dimension at the end, against beta"
     title += " (mean over seeds)" if comparison.repeated else ""
-    drawn, grid = panels(len(found), columns=3, each=3.4 if len(found) > 1 else 3.9, title=title,
-                         share=False)  # fmt: skip
-    image = None
-    for axes, (label, by_beta) in zip(grid, found, strict=True):
-        rows = max(len(kl) for _, kl in by_beta)
-        cells = np.full((rows, len(by_beta)), np.nan)
-        for column, (_, kl) in enumerate(by_beta):
-            cells[: len(kl), column] = np.clip(kl, LOWEST_NATS, highest)
-        image = axes.imshow(np.ma.masked_invalid(cells), aspect="auto", cmap=colours, norm=norm,
-                            interpolation="nearest")  # fmt: skip
-        _columns(axes, [f"{beta:.4g}" for beta, _ in by_beta])
+    each = 3.4 if len(ranked) > 1 else 3.9
+    drawn, grid = parts.panels(len(ranked), columns=3, each=each, title=title)
+    for axes, (label, by_beta) in zip(grid, ranked, strict=True):
+        # A column a beta; models with fewer dimensions leave the lower rows empty.
+        kl = np.full((max(len(kl) for _, kl in by_beta), len(by_beta)), np.nan)
+        for column, (_, nats) in enumerate(by_beta):
+            kl[: len(nats), column] = nats
+        cells = pieces.kl_cells(kl, highest)
+        image = axes.imshow(cells, aspect="auto", interpolation="nearest", **style)
+        _name_columns(axes, [beta for beta, _ in by_beta])
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda row, _: f"{row + 1:g}"))
-        headed(axes, label, 30 if len(found) > 2 else 44)
-        axes.set_xlabel("beta", fontsize=9, color=INK)
-    grid[0].set_ylabel("dimensions, most used on top", fontsize=9, color=INK)
-    if image is not None:
-        kl_bar(drawn, image, grid, threshold)
+        parts.headed(axes, label, 30 if len(ranked) > 2 else 44)
+    grid[0].set_ylabel("dimensions, most used on top", fontsize=9, color=look.INK)
+    pieces.kl_bar(drawn, image, grid, threshold)
     return drawn
+
+
+def _ranked(settings: list[Setting]) -> list[tuple[float, np.ndarray]]:
+    """Beta and the ranked KL per dimension, mean over the setting's runs, by rising beta."""
+    by_beta = []
+    for setting in settings:
+        beta = number(setting.values[BETA])
+        kls = [sorted(run.kl_per_dim, reverse=True) for run in setting.done if run.kl_per_dim]
+        kls = [kl for kl in kls if len(kl) == len(kls[0])]
+        if beta is not None and kls:
+            by_beta.append((beta, np.mean(kls, axis=0)))
+    return sorted(by_beta, key=lambda pair: pair[0])
+
+
+def _name_columns(axes: Axes, betas: list[float]) -> None:
+    """Write beta below the columns, below ten of them at most."""
+    step = math.ceil(len(betas) / 10)
+    labels = [f"{beta:.4g}" for beta in betas[::step]]
+    axes.set_xticks(range(0, len(betas), step), labels, fontsize=8)
+    axes.set_xlabel("beta", fontsize=9, color=look.INK)
 
 
 def phase_diagram(comparison: Comparison, key: str) -> Figure:
     """Active dimensions on the grid of beta and `key`; further swept keys make panels."""
-    found = planes(comparison, key)[:PANELS]
+    shown = planes(comparison, key)[:PANELS]
     top = max([1.0, *(s.mean("active_dimensions") or 0.0 for s in comparison.settings)])
     grids = []
-    for _, settings in found:
-        have = [[canonical(s.values[k]) for s in settings] for k in (BETA, key)]
-        betas = [b for b in comparison.options(BETA) if canonical(b) in have[0]]
-        options = [o for o in comparison.options(key) if canonical(o) in have[1]]
-        grids.append(([b for b in map(number, betas) if b is not None], options))
-    wide = max(len(betas) for betas, _ in grids)
-    drawn, every = panels(
-        len(found),
-        columns=2 if wide <= 8 else 1,
+    for _, settings in shown:
+        betas = map(number, options_of(comparison, BETA, settings))
+        options = options_of(comparison, key, settings)
+        grids.append(([beta for beta in betas if beta is not None], options))
+    drawn, every = parts.panels(
+        len(shown),
+        columns=2 if max(len(betas) for betas, _ in grids) <= 8 else 1,
         each=1.3 + 0.42 * min(max(len(options) for _, options in grids), 20),
-        title=f"Phase diagram: active dimensions over beta and {clipped(key)}",
-        share=False,
+        title=f"Phase diagram: active dimensions over beta and {parts.clipped(key)}",
     )
-    for axes, (label, settings), (betas, options) in zip(every, found, grids, strict=True):
+    for axes, (label, settings), (betas, options) in zip(every, shown, grids, strict=True):
         _phase(axes, settings, key, betas, options, top)
-        headed(axes, label, 44 if len(found) > 1 else 90)
-        axes.set_xlabel("beta", fontsize=9, color=INK)
+        parts.headed(axes, label, 44 if len(shown) > 1 else 90)
     return drawn
 
 
@@ -129,113 +175,50 @@ def planes(comparison: Comparison, key: str) -> list[tuple[str, list[Setting]]]:
 
     Empty if nowhere both have two values at least.
     """
-    whole, rows = [], []
-    for label, settings in comparison.lines(BETA, key, least=2):
-        betas, options = ({canonical(s.values[k]) for s in settings} for k in (BETA, key))
-        if len(betas) > 1:
-            (whole if len(options) > 1 else rows).append((label, settings))
-    return whole + rows if whole else []
+    lines = comparison.lines(BETA, key, least=2)
+    lines = [line for line in lines if len(_values(line[1], BETA)) > 1]
+    # A plane has several values of `key`, too; sorting keeps the order of the rest.
+    lines.sort(key=lambda line: len(_values(line[1], key)) == 1)
+    return lines if lines and len(_values(lines[0][1], key)) > 1 else []
 
 
-def _active_line(axes: Axes, scale: BetaAxis, line: Line, shift: float) -> float:
-    """Draw one line; returns its highest point."""
-    points, means = [], []
-    for setting in line.settings:
-        beta, mean = number(setting.values[BETA]), setting.mean("active_dimensions")
-        if beta is None or mean is None:
-            continue
-        means.append((scale.place(beta) * shift, mean))
-        counts = setting.known("active_dimensions")
-        points += [(scale.place(beta) * shift, count) for count in counts]
-    if not means:
-        return 0.0
-    means.sort()
-    axes.plot(
-        *zip(*means, strict=True),
-        color=line.colour,
-        linewidth=1.9,
-        zorder=3,
-        label=line.label or ("active dimensions" if line.marker != "." else None),
-    )
-    axes.scatter(*zip(*points, strict=True), color=line.colour, marker=line.marker, s=30,
-                 alpha=0.75, linewidths=0, zorder=4)  # fmt: skip
-    return max(count for _, count in points)
+def options_of(comparison: Comparison, key: str, settings: list[Setting]) -> list[Any]:
+    """The values of a swept key that some of the settings have, in the comparison's order."""
+    return [o for o in comparison.options(key) if canonical(o) in _values(settings, key)]
 
 
-def _directions(axes: Axes, scale: BetaAxis, line: Line) -> None:
-    """The mean over seeds of the active directions, which is what theory counts."""
-    found = sorted(
-        (scale.place(beta), mean)
-        for setting in line.settings
-        if (beta := number(setting.values[BETA])) is not None
-        and (mean := setting.mean("active_directions")) is not None
-    )
-    if found:
-        axes.plot(*zip(*found, strict=True), color=SOFT, linewidth=1.2, marker="o", markersize=5,
-                  markerfacecolor="white", zorder=2.5, label="active directions")  # fmt: skip
-
-
-def _predicted(axes: Axes, scale: BetaAxis, curve: Predicted, *, alone: bool) -> float:
-    words = "predicted" if alone else f"predicted: {clipped(curve.label)}"
-    if curve.at_betas is not None:
-        betas, counts = zip(*curve.at_betas, strict=True)
-        axes.scatter([scale.place(b) for b in betas], counts, marker="_", s=260, linewidths=2,
-                     color=INK, zorder=2, label=words)  # fmt: skip
-        return max(counts)
-    low, high = axes.get_xlim()
-    steps = curve.steps(low, high)
-    if steps:
-        betas, counts = zip(*steps, strict=True)
-        axes.plot(betas, counts, drawstyle="steps-post", color=INK, linewidth=1.5,
-                  linestyle=(0, (4, 2)), zorder=2, label=words)  # fmt: skip
-        return max(counts)
-    return 0.0
-
-
-def _ranked(settings: list[Setting]) -> list[tuple[float, np.ndarray]]:
-    """Beta and the ranked KL per dimension, mean over the setting's runs, by rising beta."""
-    found = []
-    for setting in settings:
-        beta = number(setting.values[BETA])
-        kls = [sorted(run.kl_per_dim, reverse=True) for run in setting.done if run.kl_per_dim]
-        kls = [kl for kl in kls if len(kl) == len(kls[0])]
-        if beta is not None and kls:
-            found.append((beta, np.mean(kls, axis=0)))
-    return sorted(found, key=lambda pair: pair[0])
-
-
-def _columns(axes: Axes, labels: list[str]) -> None:
-    step = math.ceil(len(labels) / 10)
-    axes.set_xticks(range(0, len(labels), step), labels[::step], fontsize=8)
+def _values(settings: list[Setting], key: str) -> set[str]:
+    return {canonical(setting.values[key]) for setting in settings}
 
 
 def _phase(
     axes: Axes, settings: list[Setting], key: str, betas: list[float], options: list, top: float
 ) -> None:
+    """One panel: a row an option of `key`, a column a beta; `top` has the darkest colour."""
     at = {(number(s.values[BETA]), canonical(s.values[key])): s for s in settings}
     for row, option in enumerate(options):
         for column, beta in enumerate(betas):
             setting = at.get((beta, canonical(option)))
             active = None if setting is None else setting.mean("active_dimensions")
             if active is None:
-                fill, words, ink = "white", "" if setting is None else "×", SOFT
+                fill, words, ink = "white", "" if setting is None else "×", look.SOFT
             elif active == 0:
-                fill, words, ink = COLLAPSED, "0", INK
+                fill, words, ink = look.COLLAPSED, "0", look.INK
             else:
-                fill = _AMOUNT(active / top)
-                words, ink = f"{active:.3g}", "white" if active > 0.45 * top else INK
-            axes.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=fill,
-                              edgecolor="white", linewidth=1)  # fmt: skip
+                fill, words = _AMOUNT(active / top), f"{active:.3g}"
+                ink = "white" if active > 0.45 * top else look.INK
+            sides, edge = [column - 0.5, column + 0.5], {"edgecolor": "white", "linewidth": 1}
+            axes.fill_between(sides, row - 0.5, row + 0.5, color=fill, **edge)
             if len(betas) <= 16 and len(options) <= 24:
                 axes.text(column, row, words, ha="center", va="center", color=ink, fontsize=9)
-        near = [s for (_, o), s in at.items() if o == canonical(option)]
-        _boundary(axes, near, betas, row)
+        same_row = [s for (_, name), s in at.items() if name == canonical(option)]
+        _boundary(axes, same_row, betas, row)
     axes.set_xlim(-0.5, len(betas) - 0.5)
     axes.set_ylim(len(options) - 0.5, -0.5)
-    _columns(axes, [f"{beta:.4g}" for beta in betas])
+    _name_columns(axes, betas)
     step = math.ceil(len(options) / 24)
-    names = [clipped(text(option), 18) for option in options]
-    axes.set_yticks(range(0, len(options), step), names[::step], fontsize=8.5)
+    labels = [parts.clipped(text(option), 18) for option in options[::step]]
+    axes.set_yticks(range(0, len(options), step), labels, fontsize=8.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
@@ -243,13 +226,12 @@ def _phase(
 def _boundary(axes: Axes, settings: list[Setting], betas: list[float], row: int) -> None:
     """The predicted critical beta of one row, placed between the columns."""
     runs = [run for setting in settings for run in setting.done]
-    found = [value(run.diagnosis, "prediction", "critical_beta") for run in runs]
-    known = sorted({f"{critical:.4g}" for critical in found if critical is not None})
-    if len(known) != 1:
-        return
-    place = column_of(float(known[0]), betas)
-    axes.plot([place, place], [row - 0.5, row + 0.5], color=MARK, linewidth=2.5, zorder=5,
-              solid_capstyle="butt")  # fmt: skip
+    critical = [value(run.diagnosis, "prediction", "critical_beta") for run in runs]
+    distinct = {f"{beta:.4g}" for beta in critical if beta is not None}
+    if len(distinct) == 1:
+        x = column_of(float(distinct.pop()), betas)
+        style = {"color": look.MARK, "linewidth": 2.5, "solid_capstyle": "butt"}
+        axes.plot([x, x], [row - 0.5, row + 0.5], zorder=5, **style)
 
 
 def column_of(critical: float, betas: list[float]) -> float:

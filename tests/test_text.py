@@ -12,7 +12,7 @@ from vaecli import load_run
 from vaecli.config.compose import CONFIGS
 from vaecli.core.errors import UsageError
 from vaecli.diagnosis.latent_use import shuffled
-from vaecli.evaluation.measures import evaluate
+from vaecli.evaluation.passes import look
 
 MODELS = ("lstm", "dilated_cnn", "transformer")
 SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
@@ -96,7 +96,7 @@ def test_the_rises_by_position_add_up_to_the_rise_under_shuffled_codes(train, te
     by_position = torch.tensor(sequences["rise_by_position"], dtype=torch.float64)
     count = torch.tensor(sequences["sequences_at_position"], dtype=torch.float64)
     vae, data, config = load_run(ran.directory)
-    _, encoded, per_example = evaluate(vae, data, "test", seed=config.seed, threshold=0.01)
+    encoded, per_example = look(vae, data, "test", seed=config.seed)
     whole = shuffled(vae, data, encoded, per_example, seed=config.seed).value
     assert whole == pytest.approx(found["latent_use"]["shuffled"]["value"], rel=1e-4)
     assert whole > 0.5

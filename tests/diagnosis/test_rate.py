@@ -8,7 +8,8 @@ import torch
 from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.diagnosis.diagnose import conclude
 from vaecli.diagnosis.information import information
-from vaecli.diagnosis.verdict import next_commands, status, unfinished, verdict
+from vaecli.diagnosis.status import Status
+from vaecli.diagnosis.verdict import next_commands, unfinished, verdict
 from vaecli.evaluation.measures import figures
 from vaecli.evaluation.passes import Encoded, examples
 from vaecli.models.priors.standard_normal import StandardNormal
@@ -100,7 +101,7 @@ def test_a_committed_posterior_holds_the_rate_up_with_nothing_in_the_code(delta)
     ],
 )
 def test_status_follows_the_share_of_active_dimensions(active, total, expected):
-    assert status(active, total) == expected
+    assert Status.of(active, total) == expected
 
 
 def diagnosis(rate, rise, *, active=10, units=10, total=10):

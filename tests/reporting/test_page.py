@@ -6,8 +6,8 @@ import pytest
 from made_up import diagnosis, groups, history, linear_vae, old_diagnosis
 from PIL import Image
 
+from vaecli.diagnosis.figures import GROUPS, at
 from vaecli.diagnosis.sentences import sentences
-from vaecli.reporting.page.meanings import COLUMNS, GROUPS, LEAVES
 from vaecli.reporting.page.numbers import number, short_number, with_error
 from vaecli.reporting.page.page import write_page
 
@@ -119,16 +119,16 @@ def test_every_leaf_of_every_group_is_on_the_page_with_a_meaning(write):
             continue
         checked += 1
         if isinstance(leaf, list):
-            assert path in COLUMNS
+            assert at(path) is not None
             assert all(number(value) in page.text for value in leaf), path
         elif isinstance(leaf, dict):
-            name, meaning = LEAVES[path]
+            figure = at(path)
             shown = with_error(leaf["value"], leaf["standard_error"])
-            explained = f"{meaning}{leaf['estimator']}, test split, n = {leaf['n']}"
-            rows = [row[1:] for row in page.rows if row[0].endswith(name)]
+            explained = f"{figure.explanation}{leaf['estimator']}, test split, n = {leaf['n']}"
+            rows = [row[1:] for row in page.rows if row[0].endswith(figure.title)]
             assert [shown, explained] in rows, path
         else:
-            assert path == "prediction.sentence" or path in LEAVES or path.split(".")[-1] in LEAVES
+            assert path == "prediction.sentence" or at(path) is not None
             assert number(leaf) in page.text, path
     assert checked > 40
     assert all(GROUPS[key] in page.text for key in found)

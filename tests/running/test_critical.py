@@ -8,7 +8,8 @@ import torch
 
 from vaecli.config.compose import compose
 from vaecli.config.job import Job
-from vaecli.runs.sweep.critical import COLLAPSED, Search, search, searches
+from vaecli.diagnosis.status import Status
+from vaecli.runs.sweep.critical import Search, search, searches
 
 
 def jobs_in(directory, *overrides):
@@ -23,7 +24,7 @@ def world(boundary, told, *, lost=()):
             beta = float(job.overrides[-1].partition("=")[2])
             told.append(beta)
             job.directory.mkdir(parents=True)
-            status = COLLAPSED if beta >= boundary else "HEALTHY"
+            status = Status.FULL if beta >= boundary else "HEALTHY"
             summary = {"run_state": "failed"} if beta in lost else {"status": status}
             (job.directory / "summary.json").write_text(json.dumps(summary))
             prediction = {"prediction": {"critical_beta": 7.5}}

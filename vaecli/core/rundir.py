@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,17 @@ from vaecli.core.untrusted import glance, text_of
 SUMMARY, LOG = "summary.json", "train.log"
 RESOLVED = "config.resolved.yaml"  # the last file that a run writes before it begins
 VOCABULARY = "vocabulary.json"  # of a run on text
+
+
+class RunState(StrEnum):
+    """How far a run is, or how it ended: `run_state` in summary.json."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 class RunDirectory:
@@ -173,8 +185,9 @@ def has_begun(directory: Path) -> bool:
 
 
 def never_began(directory: Path) -> bool:
-    """Whether a run claimed `directory` and was killed before it wrote down what it is."""
-    if not (directory / SUMMARY).exists() or glance(directory / SUMMARY).get("run_state") == "done":
+    """True if a run claimed `directory` and was killed before it wrote its config."""
+    summary = directory / SUMMARY
+    if not summary.exists() or glance(summary).get("run_state") == RunState.DONE:
         return False
     before = {SUMMARY, LOG, "overrides.yaml", "config.yaml"}
     unfinished = {name + atomic.UNFINISHED for name in (*before, RESOLVED)}

@@ -18,10 +18,11 @@ from vaecli.diagnosis.probes import probes
 from vaecli.diagnosis.pruning import prune, pruning
 from vaecli.diagnosis.sequences import sequences
 from vaecli.diagnosis.settings import DiagnosisConfig
+from vaecli.diagnosis.status import Status
 from vaecli.diagnosis.texts import texts
 from vaecli.evaluation.estimate import mean_of, plain
-from vaecli.evaluation.measures import evaluate, figures, mean_variance
-from vaecli.evaluation.passes import Encoded, NotFinite, encode, first_rows
+from vaecli.evaluation.measures import figures, mean_variance, with_distortion
+from vaecli.evaluation.passes import Encoded, NotFinite, encode, first_rows, look
 from vaecli.models.parts.sequences import SequenceVAE
 from vaecli.models.priors.base import Prior
 from vaecli.models.vae import VAE
@@ -43,18 +44,16 @@ def diagnose(
     beta: what the model was trained with, where that is known; one warning depends on it.
     The model is put into evaluation mode for the pass and then back.
     """
-    split, threshold = settings.split.value, settings.threshold
+    split = settings.split.value
     with evaluation_mode(model):
         if isinstance(model, ForeignModel) and not model.decodes:
             encoded = encode(model, data, split, samples=settings.samples)
             diagnosis = describe(encoded, settings, seed=seed, prior=model.prior)
         else:
-            found, encoded, per_example = evaluate(
-                model, data, split, seed=seed, threshold=threshold, samples=settings.samples
-            )
+            encoded, per_example = look(model, data, split, seed=seed, samples=settings.samples)
             _require_finite(encoded, per_example)
             diagnosis = describe(encoded, settings, seed=seed, prior=model.prior)
-            diagnosis |= {key: found[key] for key in ("distortion", "elbo")}
+            diagnosis = with_distortion(diagnosis, per_example)
             diagnosis["estimators"] |= {
                 "distortion": "one z ~ q(z|x) per example",
                 "elbo": "-(distortion + rate)",
@@ -161,7 +160,7 @@ def _groups(
 def conclude(found: dict, *, threshold: float, split: str, examples: int) -> dict:
     """Figures of `rate.figures` with status, provenance and an empty list of warnings."""
     return {
-        "status": verdict.status(found["active_dimensions"], found["total_dimensions"]),
+        "status": Status.of(found["active_dimensions"], found["total_dimensions"]),
         **found,
         "total_kl": found["rate"],
         "threshold": threshold,

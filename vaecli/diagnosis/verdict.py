@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from vaecli.diagnosis import sentences
 from vaecli.diagnosis.reading import error, value
+from vaecli.diagnosis.status import Status
 from vaecli.evaluation.measures import VARIANCE_THRESHOLD
 
 # Below this rate (nats) there is hardly a code to speak of, used or not.
@@ -33,17 +34,6 @@ class Finding(NamedTuple):
     disease: bool  # something to mend; else how to read a figure
 
 
-def status(active: int, total: int) -> str:
-    """The status by the share of active dimensions; none, below 10 %, below 50 %, or more."""
-    if active == 0:
-        return "FULL COLLAPSE"
-    if active < 0.1 * total:
-        return "SEVERE COLLAPSE"
-    if active < 0.5 * total:
-        return "PARTIAL COLLAPSE"
-    return "HEALTHY"
-
-
 def findings(diagnosis: dict, *, beta: float | None = None) -> list[Finding]:
     """All patterns that `diagnosis` shows; groups that it lacks raise none.
 
@@ -58,16 +48,16 @@ def verdict(diagnosis: dict, *, beta: float | None = None) -> list[str]:
     active, total = diagnosis["active_dimensions"], diagnosis["total_dimensions"]
     lines = [
         {
-            "FULL COLLAPSE": "No latent dimension differs from the prior: q(z|x) is the same for "
+            Status.FULL: "No latent dimension differs from the prior: q(z|x) is the same for "
             "every x, and the decoder models the data without a code.",
-            "SEVERE COLLAPSE": f"Only {active} of {total} latent dimensions carry anything; the "
+            Status.SEVERE: f"Only {active} of {total} latent dimensions carry anything; the "
             "others equal the prior for every x.",
-            "PARTIAL COLLAPSE": f"{active} of {total} latent dimensions are in use; more than half "
+            Status.PARTIAL: f"{active} of {total} latent dimensions are in use; more than half "
             "equal the prior for every x.",
-            "HEALTHY": f"{active} of {total} latent dimensions are in use.",
+            Status.HEALTHY: f"{active} of {total} latent dimensions are in use.",
         }[diagnosis["status"]]
     ]
-    if diagnosis["status"] == "PARTIAL COLLAPSE" and PRUNING not in diagnosis.get("patterns", []):
+    if diagnosis["status"] == Status.PARTIAL and PRUNING not in diagnosis.get("patterns", []):
         lines.append(
             "That need not be a fault: a VAE prunes dimensions it has no use for. It is one if the "
             "distortion is worse than that of a model with a higher rate."
@@ -97,7 +87,7 @@ def unfinished(diagnosis: dict, history: list[dict]) -> str | None:
     loses = (value(diagnosis, "baseline", "gain") or 0.0) < 0
     rows = [row for row in history if isinstance(row.get("loss"), int | float)]  # of anyone's file
     early = [row for row in rows[:-1] if row["step"] <= 0.75 * rows[-1]["step"]]
-    if not early or (diagnosis["status"] == "HEALTHY" and not loses):
+    if not early or (diagnosis["status"] == Status.HEALTHY and not loses):
         return None
     before, end = early[-1], rows[-1]
     fell, late = early[0]["loss"] - end["loss"], before["loss"] - end["loss"]
@@ -121,7 +111,7 @@ def next_commands(
     """
     patterns = set(diagnosis.get("patterns", []))
     diseases = {pattern for pattern, _, disease in PATTERNS if disease} & patterns
-    if (diagnosis["status"] == "HEALTHY" or PRUNING in patterns) and not diseases:
+    if (diagnosis["status"] == Status.HEALTHY or PRUNING in patterns) and not diseases:
         tries = [
             (f"schedule.beta={10 * beta or 1:g}", "press on the code and see what survives"),
             ("decoder=large", "a stronger decoder needs z less"),
@@ -203,7 +193,7 @@ def _twice_error(diagnosis: dict, *path: str) -> float:
 
 
 def _few_nats(diagnosis: dict, beta: float | None) -> str | None:
-    if diagnosis["status"] != "HEALTHY" or diagnosis["rate"] >= HARDLY_A_CODE:
+    if diagnosis["status"] != Status.HEALTHY or diagnosis["rate"] >= HARDLY_A_CODE:
         return None
     gain = value(diagnosis, "baseline", "gain")
     if gain is not None and gain > _twice_error(diagnosis, "baseline", "gain"):
@@ -231,7 +221,7 @@ def _never_moves(diagnosis: dict, beta: float | None) -> str | None:
 
 def _lag(diagnosis: dict, beta: float | None) -> str | None:
     gain = value(diagnosis, "inference", "gain")
-    collapsed = diagnosis["status"] in ("FULL COLLAPSE", "SEVERE COLLAPSE")
+    collapsed = diagnosis["status"] in (Status.FULL, Status.SEVERE)
     if gain is None or not (collapsed or diagnosis["rate"] < LITTLE_RATE):
         return None
     if gain - _twice_error(diagnosis, "inference", "gain") <= LAG:
@@ -248,7 +238,7 @@ def _saturated(diagnosis: dict, beta: float | None) -> str | None:
 
 def _pruning(diagnosis: dict, beta: float | None) -> str | None:
     change, gain = value(diagnosis, "pruning", "change"), value(diagnosis, "baseline", "gain")
-    if diagnosis["status"] not in ("PARTIAL COLLAPSE", "SEVERE COLLAPSE"):
+    if diagnosis["status"] not in (Status.PARTIAL, Status.SEVERE):
         return None
     if change is None or gain is None or beta is None or beta > 1:
         return None

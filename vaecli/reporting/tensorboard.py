@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from vaecli.config.identity import flat
+from vaecli.diagnosis.figures import shown_in
+from vaecli.diagnosis.reading import leaf
 from vaecli.reporting.plots.heat import heat_image
 from vaecli.reporting.plots.mosaic import mosaic
 
@@ -26,30 +29,7 @@ HEATMAP_EVERY = 10  # evaluations; the server keeps 10 images per tag, so each h
 MOST_POINTS = 2000  # of the embedding: it writes text files
 MOST_SPRITE_PIXELS = 8192  # either side of the sheet of thumbnails; the projector's own limit
 _TRAIN = ("loss", "elbo", "distortion", "rate")
-_VALIDATION = (
-    "loss",
-    "elbo",
-    "distortion",
-    "rate",
-    "mutual_information",
-    "beta",
-    "mu_variance",
-    "mean_logvar",
-)
-FINAL = (
-    "active_dimensions",
-    "active_units",
-    "utilization",
-    "total_kl",
-    "elbo",
-    "distortion",
-    "rate",
-    "mutual_information",
-    "log_px",
-    "shuffle_rise",
-    "mu_variance",
-    "mean_logvar",
-)
+_VALIDATION = ("loss", "beta")  # beside the figures of the catalogue that are curves
 
 
 class TensorBoard:
@@ -105,7 +85,7 @@ class TensorBoard:
             self._scalar(f"train/{key}", row.get(f"train_{key}"), step)
         for key in ("beta", "images_per_second"):
             self._scalar(f"train/{key}", row.get(key), step)
-        for key in _VALIDATION:
+        for key in (*_VALIDATION, *(figure.name for figure in shown_in("curve"))):
             self._scalar(f"val/{key}", row.get(key), step)
         self._scalar("active/dimensions", row.get("active_dimensions"), step)
         self._scalar("active/units", row.get("active_units"), step)
@@ -188,8 +168,10 @@ class TensorBoard:
 
     def final(self, diagnosis: dict) -> None:
         """Write the diagnosis's figures as final/*: the metrics of the hyper-parameter table."""
-        for key in FINAL:
-            self._scalar(f"final/{key}", diagnosis.get(key), self._step)
+        for figure in shown_in("final"):
+            item = leaf(diagnosis, *figure.place)
+            measured = item["value"] if isinstance(item, dict) else item
+            self._scalar(f"final/{figure.name}", measured, self._step)
         self._open().flush()
 
     def close(self) -> None:
@@ -230,8 +212,8 @@ class TensorBoard:
         """The three summaries of the hyper-parameter table, in this run's own file."""
         from torch.utils.tensorboard.summary import hparams as summaries
 
-        metrics = {f"final/{key}": 0.0 for key in FINAL}  # only the names are used
-        for summary in summaries(flatten(hparams), metrics):
+        metrics = {f"final/{figure.name}": 0.0 for figure in shown_in("final")}  # names alone
+        for summary in summaries(as_hparams(hparams), metrics):
             self._open().file_writer.add_summary(summary)
 
 
@@ -263,18 +245,16 @@ def _pictures(tensor: Tensor | None) -> bool:
     return tensor is not None and tensor.ndim == 4 and tensor.numel() > 0
 
 
-def flatten(settings: dict, prefix: str = "") -> dict[str, int | float | str]:
-    """Nested settings as {"model.latent_dim": 16}; what is no finite number becomes text."""
-    flat: dict[str, int | float | str] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{name}.")
-        elif isinstance(value, bool) or not isinstance(value, (int, float)):
-            flat[name] = str(value)
-        else:
-            flat[name] = value if math.isfinite(value) else str(value)
-    return flat
+def as_hparams(settings: dict) -> dict[str, int | float | str]:
+    """Nested settings as {"model.latent_dim": 16}; all but finite numbers become text."""
+    return {
+        key: setting
+        if isinstance(setting, int | float)
+        and not isinstance(setting, bool)
+        and math.isfinite(setting)
+        else str(setting)
+        for key, setting in flat(settings).items()
+    }
 
 
 def _layout(latent_dim: int) -> dict:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from vaecli.config.job import Job
 from vaecli.config.schema import Config
 from vaecli.core.errors import DIVERGED, FAILED, INTERRUPTED, UsageError
-from vaecli.core.rundir import SUMMARY, RunDirectory
+from vaecli.core.rundir import SUMMARY, RunDirectory, RunState
 from vaecli.data.sets.base import Data
 from vaecli.reporting import console
 from vaecli.runs.report import report_so_far
@@ -62,13 +62,13 @@ class Attempt:
         try:
             yield
         except (Interrupted, KeyboardInterrupt) as interrupted:
-            self._end("interrupted", str(interrupted) or "SIGINT")
+            self._end(RunState.INTERRUPTED, str(interrupted) or "SIGINT")
             if isinstance(interrupted, Interrupted):  # else it is the second, and wants out
                 self._report_so_far()
             self.log.warning("Interrupted. Go on: %s", self._again)
             self.code = getattr(interrupted, "exit_code", INTERRUPTED)
         except Diverged as diverged:
-            self._end("diverged", str(diverged))
+            self._end(RunState.DIVERGED, str(diverged))
             self._report_so_far()
             kept = bool(checkpoints(self.directory.path))
             before = " The checkpoint before it is kept." if kept else ""
@@ -79,14 +79,14 @@ class Attempt:
             self.directory.write_json(SUMMARY, self._before)
             raise
         except OSError as error:  # a full disk, a file system that is gone
-            self._end("failed", f"{type(error).__name__}: {error}"[:300])
+            self._end(RunState.FAILED, f"{type(error).__name__}: {error}"[:300])
             self.log.error("Failed: %s", error)
             if checkpoints(self.directory.path):
                 self.log.error("The checkpoint before it is kept. Go on: %s", self._again)
             self.code = FAILED
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            self._end("failed", reason.splitlines()[0][:300])
+            self._end(RunState.FAILED, reason.splitlines()[0][:300])
             self.log.error("Failed: %s", "".join(traceback.format_exception(error)))
             # A traceback's frames keep this run's tensors alive; the next of a sweep needs them.
             traceback.clear_frames(error.__traceback__)

@@ -17,6 +17,7 @@ from vaecli.core.rundir import (
     SUMMARY,
     VOCABULARY,
     RunDirectory,
+    RunState,
     has_begun,
     hold,
     never_began,
@@ -42,7 +43,7 @@ def open_run(prepared: Prepared, *, alone: bool = True) -> Attempt:
     """
     job, config, data = prepared
     known = {"overrides": job.overrides, "data_digest": digest(data)}
-    started = {"run_state": "running", "reason": None, **known}
+    started = {"run_state": RunState.RUNNING, "reason": None, **known}
     directory = RunDirectory.reopen(job.directory) if job.resume else _claim(job, started)
     anew = not job.resume or never_began(directory.path)
     if not anew:
@@ -56,9 +57,9 @@ def open_run(prepared: Prepared, *, alone: bool = True) -> Attempt:
             require(not has_begun(directory.path), "run", directory.path, *IN_USE)
             directory.write_json(SUMMARY, started)
             write_down(directory, job, config)
-            before = {**started, "run_state": "failed", "reason": "wrong use"}
+            before = {**started, "run_state": RunState.FAILED, "reason": "wrong use"}
             return Attempt(prepared, directory, log, before, alone=alone)
-        damaged = {**known, "run_state": "failed", "reason": f"{SUMMARY} was damaged"}
+        damaged = {**known, "run_state": RunState.FAILED, "reason": f"{SUMMARY} was damaged"}
         before = glance(directory.path / SUMMARY) or damaged
         again = {key: started[key] for key in ("run_state", "reason")}
         directory.write_json(SUMMARY, {**known, **before, **again})
@@ -83,7 +84,7 @@ def _claim(job: Job, summary: dict[str, Any]) -> RunDirectory:
 def claim_pending(prepared: Prepared) -> None:
     """Record a run that was kept from being started, for the comparison and for a resume."""
     job = prepared.job
-    summary = {"run_state": "pending", "reason": None, "overrides": job.overrides}
+    summary = {"run_state": RunState.PENDING, "reason": None, "overrides": job.overrides}
     if job.resume:
         if not in_use(job.directory):
             directory = RunDirectory(job.directory)

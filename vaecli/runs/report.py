@@ -15,11 +15,13 @@ import torch
 from vaecli.config.schema import Config
 from vaecli.config.yaml_files import to_yaml
 from vaecli.core import machine
-from vaecli.core.rundir import SUMMARY, RunDirectory
+from vaecli.core.rundir import SUMMARY, RunDirectory, RunState
 from vaecli.data.sets.base import Data, Kind
 from vaecli.diagnosis import latent_space, verdict
 from vaecli.diagnosis.diagnose import diagnose
+from vaecli.diagnosis.figures import summarised
 from vaecli.diagnosis.foreign_model import ForeignModel
+from vaecli.diagnosis.reading import leaf
 from vaecli.diagnosis.texts import said
 from vaecli.evaluation.passes import Encoded, sample_codes
 from vaecli.models.vae import VAE
@@ -33,26 +35,6 @@ from vaecli.theory.prediction import held_against
 EMBEDDED = 2000  # points in TensorBoard's projector
 
 SIZES = ("small", "medium", "large")  # of decoders, in configs/decoder
-# Flat figures of the diagnosis that summary.json repeats.
-SUMMARISED = (
-    "status",
-    "active_dimensions",
-    "total_dimensions",
-    "active_units",
-    "active_directions",
-    "rate",
-    "distortion",
-    "elbo",
-    "mu_variance",
-    "mean_logvar",
-)
-# Column of a comparison -> where in the diagnosis the Estimate lies.
-HEADLINES = {
-    "mutual_information": ("information", "mutual_information"),
-    "shuffle_rise": ("latent_use", "shuffled"),
-    "log_px": ("likelihood", "importance_weighted"),
-    "gain_over_no_code": ("baseline", "gain"),
-}
 
 
 def report(
@@ -66,14 +48,13 @@ def report(
 ) -> dict[str, Any]:
     """Diagnose `vae` at the end of its run: everything that a finished run leaves behind."""
     diagnosis, encoded, pictures = _diagnosed(vae, data, config, directory, overrides)
-    figures = {key: diagnosis[key] for key in SUMMARISED} | _headlines(diagnosis)
-    directory.update_summary(**figures)
+    directory.update_summary(status=diagnosis["status"], **_summary(diagnosis))
     if pictures is not None:
         step, written = directory.rows()[-1]["step"], diagnosis.get("texts", {})
         _show(board, step, data, encoded, pictures, written)
-    board.final({**diagnosis, **figures})
+    board.final(diagnosis)
     directory.write_json("diagnosis.json", diagnosis)
-    _page(directory, diagnosis, pictures, _title(overrides), state="done")
+    _page(directory, diagnosis, pictures, _title(overrides), state=RunState.DONE)
     return diagnosis
 
 
@@ -110,7 +91,7 @@ def report_so_far(
     if rows:
         known |= rows[-1]
         known |= {"threshold": config.diagnosis.threshold, "split": "val", "examples": examples}
-    if summary["run_state"] == "interrupted":
+    if summary["run_state"] == RunState.INTERRUPTED:
         again = shlex.join(["vae-train", f"resume={directory.path}"])
         known["next_commands"] = [(again, "Go on; the run ends as if it had not been stopped.")]
     return _page(directory, known, Pictures() if plots and rows else None, _title(overrides))
@@ -140,7 +121,7 @@ def report_foreign(
     diagnosis["settings"] = config.plain["diagnosis"]
     directory = RunDirectory.claim(
         out or Path("outputs", "diagnose", f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"),
-        {"run_state": "done", "overrides": [f"--model={name}", f"--data={data.name}"]},
+        {"run_state": RunState.DONE, "overrides": [f"--model={name}", f"--data={data.name}"]},
     )
     directory.write_text("config.resolved.yaml", to_yaml({"data": config.plain["data"]}))
     directory.write_json("environment.json", machine.describe(data.device, {}))
@@ -212,11 +193,13 @@ def _title(overrides: list[str]) -> str:
     return " ".join(overrides) or "vae-train"
 
 
-def _headlines(diagnosis: dict[str, Any]) -> dict[str, float]:
+def _summary(diagnosis: dict[str, Any]) -> dict[str, Any]:
+    """The figures that summary.json repeats, as far as they were measured."""
+    leaves = {figure.key: leaf(diagnosis, *figure.place) for figure in summarised()}
     return {
-        column: diagnosis[group][key]["value"]
-        for column, (group, key) in HEADLINES.items()
-        if key in diagnosis.get(group, {})
+        key: item["value"] if isinstance(item, dict) else item
+        for key, item in leaves.items()
+        if item is not None
     }
 
 

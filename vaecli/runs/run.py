@@ -11,7 +11,7 @@ import torch
 from vaecli.config.identity import flat
 from vaecli.core import machine
 from vaecli.core.errors import DONE, FAILED, UsageError, require
-from vaecli.core.rundir import VOCABULARY
+from vaecli.core.rundir import VOCABULARY, RunState
 from vaecli.data.sets.sequence_set import lost
 from vaecli.reporting import console
 from vaecli.reporting.console import StackBar
@@ -112,7 +112,7 @@ class Run:
             )
         for line in ["", *console.verdict_lines(final), ""]:
             self.log.info(line)
-        directory.update_summary(run_state="done")
+        directory.update_summary(run_state=RunState.DONE)
         self.log.info("Report       %s", directory.path / "report.html")
         self.attempt.code = DONE
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from vaecli.core.rundir import RunState
 from vaecli.diagnosis.reading import value
+from vaecli.diagnosis.status import Status
 from vaecli.reporting.comparison.groups import (
     BETA,
     LATENT_DIM,
-    STATUSES,
     Comparison,
     Setting,
     names,
@@ -36,14 +37,14 @@ def introduction(comparison: Comparison) -> str:
     if comparison.repeated and len(seeds) > 1:
         words += f", with {len(seeds)} seeds"
     ends = Counter(run.state for run in comparison.runs)
-    done = ends.pop("done", 0)
+    done = ends.pop(RunState.DONE, 0)
     if not ends:
         ended = "It finished" if runs == 1 else f"All {runs} finished"
     else:
         ended = f"{done} finished" if done else "None finished"
         ended += "".join(f", {count} {_state(state)}" for state, count in sorted(ends.items()))
     counts = Counter(run.status for run in comparison.done)
-    statuses = [f"{counts[s]} {s}" for s in STATUSES if s in counts]
+    statuses = [f"{counts[s]} {s}" for s in list(Status) if s in counts]
     if statuses and runs > 1:
         ended += f"; their diagnoses: {_listed(statuses)}"
     elif statuses:
@@ -250,7 +251,7 @@ def _options(comparison: Comparison, key: str) -> str:
 
 
 def _state(state: str) -> str:
-    return "still running or killed" if state == "running" else state
+    return "still running or killed" if state == RunState.RUNNING else state
 
 
 def _some(words: list[str]) -> str:

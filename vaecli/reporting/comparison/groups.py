@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vaecli.diagnosis.status import Status
 from vaecli.reporting.comparison.runs import RunRecord, read_run
 from vaecli.reporting.comparison.swept import GROUPS, Swept, canonical, number, order, text
 
@@ -19,7 +20,6 @@ LATENT_DIM = "model.latent_dim"
 # anyway, where it lies, how much of it is used, labels.
 _NO_MATTER = {"data.name", "data.root", "data.path", "data.download", "data.memory_limit_gb"}
 _NO_MATTER |= {"data.limit", "data.val_fraction", "data.label_key", "data.test_label_key"}
-STATUSES = ("HEALTHY", "PARTIAL COLLAPSE", "SEVERE COLLAPSE", "FULL COLLAPSE")
 
 
 class Spread(NamedTuple):
@@ -52,7 +52,7 @@ class Setting:
     def statuses(self) -> list[tuple[str, int]]:
         """How often each status occurs: diagnoses from healthy to collapsed, then other ends."""
         counts = Counter(run.status for run in self.runs)
-        known = [status for status in STATUSES if status in counts]
+        known = [status for status in Status if status in counts]
         return [(s, counts[s]) for s in (*known, *sorted(set(counts) - set(known)))]
 
     def known(self, key: str) -> list[float]:

@@ -41,15 +41,13 @@ _NEEDS = r"% needs \usepackage{booktabs}"
 # cedilla).
 _LETTERS = "ßæÆøØœŒłŁ"
 _ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
-# Of little use in a paper.
-_LEFT_OUT = ("collapsed_at_step", "gain_over_no_code")
 
 
 def comparison_latex(comparison: Comparison) -> str:
     """The table of settings; runs that did not finish are in comments below, with their reasons."""
-    columns = [c for c in present(comparison) if c.key not in _LEFT_OUT]
+    columns = [c for c in present(comparison) if "latex" in c.shown_in]
     head = [*map(escaped_latex, comparison.keys), "Runs", "Status"]
-    head += [escaped_latex(column.name) for column in columns]
+    head += [escaped_latex(column.column) for column in columns]
     rows = []
     for setting in comparison.settings:
         of = len(setting.done)

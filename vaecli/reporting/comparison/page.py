@@ -14,9 +14,9 @@ from urllib.parse import quote
 from vaecli.core.atomic import write_text
 from vaecli.core.errors import UsageError
 from vaecli.core.rundir import missing, remove
+from vaecli.diagnosis.figures import Figure
 from vaecli.reporting.comparison.columns import (
     UNIT,
-    Column,
     only,
     present,
     shown,
@@ -101,7 +101,7 @@ def comparison_html(comparison: Comparison, directory: Path, title: str) -> str:
         "findings": findings(comparison),
         "cautions": cautions(comparison),
         "keys": list(comparison.keys),
-        "columns": [(_heading(c, total), c.name, c.meaning) for c in columns],
+        "columns": [(_heading(c, total), c.column, c.explanation) for c in columns],
         "repeated": comparison.repeated,
         "settings": [_setting_row(comparison, s, columns) for s in comparison.settings],
         "note": note(comparison),
@@ -115,13 +115,13 @@ def comparison_html(comparison: Comparison, directory: Path, title: str) -> str:
     return render("comparison.html", view)
 
 
-def _heading(column: Column, total: float | None) -> str:
+def _heading(column: Figure, total: float | None) -> str:
     if column.key == "active_dimensions" and total is not None:
-        return f"{column.name} of {total:g}"
-    return column.name
+        return f"{column.column} of {total:g}"
+    return column.column
 
 
-def _setting_row(comparison: Comparison, setting: Setting, columns: list[Column]) -> SettingRow:
+def _setting_row(comparison: Comparison, setting: Setting, columns: list[Figure]) -> SettingRow:
     done = len(setting.done)
     one = len(setting.runs) == 1
     return SettingRow(
@@ -137,7 +137,7 @@ def _run_row(
     comparison: Comparison,
     run: RunRecord,
     values: dict[str, Any],
-    columns: list[Column],
+    columns: list[Figure],
     directory: Path,
 ) -> RunRow:
     return RunRow(

@@ -14,21 +14,14 @@ from typing import Any
 import yaml
 
 from vaecli.config.identity import flat
-from vaecli.core.rundir import SUMMARY
+from vaecli.core.rundir import SUMMARY, RunState
 from vaecli.core.untrusted import glance, text_of, yaml_text
+from vaecli.diagnosis.figures import FIGURES, called
 from vaecli.diagnosis.reading import value
 
-DONE = "done"
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read
 # What vae-train writes beside the summary: a directory that has one of them is its own.
 _SIBLINGS = ("config.resolved.yaml", "overrides.yaml", "environment.json", "metrics.jsonl")
-# Figure -> where it lies in diagnosis.json, for a run whose summary lacks it.
-_ELSEWHERE = {
-    "mutual_information": ("information", "mutual_information"),
-    "shuffle_rise": ("latent_use", "shuffled"),
-    "log_px": ("likelihood", "importance_weighted"),
-    "gain_over_no_code": ("baseline", "gain"),
-}
 LONGEST_VALUE = 500  # of an override that is read as yaml, and not just shown
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
 
@@ -51,7 +44,7 @@ class RunRecord:
     @property
     def done(self) -> bool:
         """Whether its figures are those of a finished run."""
-        return self.state == DONE
+        return self.state == RunState.DONE
 
     @property
     def reason(self) -> str:
@@ -103,26 +96,17 @@ class RunRecord:
     def figure(self, key: str) -> float | None:
         """A figure of the summary, or of the diagnosis; None if it is unknown or not finite.
 
-        `nll` is -log p(x) of the importance-weighted bound, nats.
+        key: as in the catalogue of figures.
         """
-        if key == "nll":
-            found = self.figure("log_px")
-            return None if found is None else -found
-        found = None if self.summary.get(key) is True else value(self.summary, key)
-        if found is None and self.done and key in (*_ELSEWHERE, *_FLAT):
-            found = value(self.diagnosis, *_ELSEWHERE.get(key, (key,)))
-        return found
-
-
-_FLAT = (
-    "active_dimensions",
-    "total_dimensions",
-    "active_units",
-    "active_directions",
-    "rate",
-    "distortion",
-    "elbo",
-)
+        entry = called(key)
+        if entry is not None and entry.sign < 0:
+            positive = next(e.key for e in FIGURES if e.path == entry.path and e.sign > 0)
+            figure = self.figure(positive)
+            return None if figure is None else -figure
+        figure = None if self.summary.get(key) is True else value(self.summary, key)
+        if figure is None and self.done and entry is not None and entry.place:
+            figure = value(self.diagnosis, *entry.place)
+        return figure
 
 
 def find_runs(directory: Path) -> Iterator[Path]:

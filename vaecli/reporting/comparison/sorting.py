@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from vaecli.core.errors import require
-from vaecli.reporting.comparison.columns import KNOWN
+from vaecli.diagnosis.figures import compared
 from vaecli.reporting.comparison.groups import Comparison
 from vaecli.reporting.comparison.swept import order
 
@@ -17,7 +17,7 @@ def sorted_by(comparison: Comparison, key: str) -> Comparison:
     What has no such figure comes last. Raises UsageError for a key that is none of these.
     """
     name = key.removeprefix("-")
-    known = [*comparison.keys, *KNOWN, "seed"]
+    known = [*comparison.keys, *(figure.key for figure in compared()), "seed"]
     require(
         name in known, "--sort", key, "is no swept key and no figure", f"try {', '.join(known)}"
     )

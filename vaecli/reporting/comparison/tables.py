@@ -8,10 +8,9 @@ import re
 from typing import Any
 
 from vaecli.core.errors import printable
+from vaecli.diagnosis.figures import ALWAYS, Figure, called, compared
 from vaecli.reporting.comparison.columns import (
-    COLUMNS,
     UNIT,
-    Column,
     counted,
     only,
     present,
@@ -26,21 +25,13 @@ from vaecli.reporting.comparison.swept import text
 WIDTH = 120  # of the console's table
 LONGEST = 28  # of a cell there
 LONGEST_REASON = 300  # of a line about a run that did not finish; files have it whole
-# Left out on a console if they say the same of every run.
-_CONSTANT = ("total_dimensions", "collapsed_at_step", "encoder_updates", "decoder_updates")
-# Left out in this order while a table is too wide.
-_LAST = (
-    "gain_over_no_code", "collapsed_at_step", "active_directions", "seconds", "elbo",
-    "decoder_updates", "encoder_updates", "shuffle_rise", "nll", "active_units",
-    "total_dimensions",
-)  # fmt: skip
 
 
 def comparison_csv(comparison: Comparison) -> str:
     """One row a run: what was swept, seed, how it ended, every figure in full, its directory."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    figures = [column.key for column in COLUMNS]
+    figures = [figure.key for figure in compared()]
     figures.insert(figures.index("nll"), "log_px")
     head = ["seed", "run_state", "status", *figures, "stacked", "reason", "directory"]
     writer.writerow([*map(printable, comparison.keys), *head])
@@ -59,18 +50,18 @@ def comparison_table(comparison: Comparison) -> str:
     columns = [c for c in present(comparison) if not _says_nothing(comparison, c)]
     left_out: list[str] = []
     lines = _console(comparison, columns)
-    for key in _LAST:
-        if max(map(len, lines)) <= WIDTH:
+    for column in sorted(columns, key=lambda column: column.rank):
+        if column.rank == ALWAYS or max(map(len, lines)) <= WIDTH:
             break
-        if any(c.key == key for c in columns):
-            left_out += [c.short for c in columns if c.key == key]
-            columns = [c for c in columns if c.key != key]
-            lines = _console(comparison, columns)
+        left_out.append(column.short)
+        columns = [c for c in columns if c.key != column.key]
+        lines = _console(comparison, columns)
     lines.insert(1, "-" * max(map(len, lines)))
     if left_out:
         lines.append(f"For want of room without: {', '.join(left_out)}.")
-    alike = [(c, only(comparison, c.key)) for c in COLUMNS if c.key in _CONSTANT[2:]]
-    alike = [f"{n:g} {c.name.lower()}" for c, n in alike if n is not None]
+    updates = [called(key) for key in ("encoder_updates", "decoder_updates")]
+    counts = [(figure, only(comparison, figure.key)) for figure in updates if figure is not None]
+    alike = [f"{n:g} {figure.title.lower()}" for figure, n in counts if n is not None]
     if alike and len(comparison.done) > 1:
         lines.append(f"Every run that finished made {' and '.join(alike)}.")
     if comparison.repeated:
@@ -84,7 +75,7 @@ def comparison_table(comparison: Comparison) -> str:
 def comparison_markdown(comparison: Comparison, title: str) -> str:
     """The table of settings and the list of runs that did not finish, with their reasons."""
     columns = present(comparison)
-    head = [*comparison.keys, "runs", "status", *(column.name for column in columns)]
+    head = [*comparison.keys, "runs", "status", *(column.column for column in columns)]
     aligned = [*(":--" for _ in comparison.keys), "--:", ":--", *("--:" for _ in columns)]
     lines = [f"# {escaped_markdown(title)}", "", _row(map(escaped_markdown, head)), _row(aligned)]
     for setting in comparison.settings:
@@ -118,7 +109,7 @@ def escaped_markdown(words: object) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cells(comparison: Comparison, setting: Setting, columns: list[Column]) -> list[str]:
+def _cells(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
     figures = [
         shown_spread(setting.figure(c.key), c, of=len(setting.done), missing="–") for c in columns
     ]
@@ -144,7 +135,7 @@ def _row(cells) -> str:
 # ---------------------------------------------------------------------- console
 
 
-def _console(comparison: Comparison, columns: list[Column]) -> list[str]:
+def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
     keys, total = list(comparison.keys), only(comparison, "total_dimensions")
     named = {c.key: c.short for c in columns}
     if total is not None and "total_dimensions" not in named:
@@ -180,7 +171,7 @@ def _console(comparison: Comparison, columns: list[Column]) -> list[str]:
     ]
 
 
-def _console_setting(comparison: Comparison, setting: Setting, columns: list[Column]) -> list[str]:
+def _console_setting(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
     of = len(setting.done)
     found = [(setting.figure(c.key), c) for c in columns]
     # A spread of the time says more of the machine than of the setting.
@@ -194,7 +185,7 @@ def _console_run(
     comparison: Comparison,
     run: RunRecord,
     values: dict[str, Any],
-    columns: list[Column],
+    columns: list[Figure],
     *,
     seeds: bool,
 ) -> list[str]:
@@ -203,12 +194,12 @@ def _console_run(
     return [*_values(comparison, values), *seed, run.status, *figures]
 
 
-def _says_nothing(comparison: Comparison, column: Column) -> bool:
+def _says_nothing(comparison: Comparison, column: Figure) -> bool:
     if column.key == "decoder_updates":  # as many as of the encoder, unless a strategy makes more
         pairs = [(r.figure("encoder_updates"), r.figure(column.key)) for r in comparison.done]
         if all(one == other for one, other in pairs):
             return True
-    return column.key in _CONSTANT and only(comparison, column.key) is not None
+    return not column.if_constant and only(comparison, column.key) is not None
 
 
 def _clipped(words: str, longest: int = LONGEST) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vaecli.diagnosis.figures import FIGURES, at
 from vaecli.diagnosis.reading import leaf
-from vaecli.reporting.page.meanings import COLUMNS
 from vaecli.reporting.page.numbers import or_lowest, title_of
 from vaecli.reporting.page.rows import is_column, provenance
 
@@ -38,7 +38,7 @@ def dimension_table(diagnosis: dict) -> Dimensions | None:
     if not kl:
         return None
     threshold = diagnosis.get("threshold")
-    places = {path: place for place, path in enumerate(COLUMNS)}
+    places = {figure.path: place for place, figure in enumerate(FIGURES)}
     lists = sorted(_lists(diagnosis, len(kl)), key=lambda item: places.get(item[0], len(places)))
     order = sorted(range(len(kl)), key=lambda j: -or_lowest(kl[j]))
     return Dimensions(
@@ -57,8 +57,9 @@ def _lists(group: dict, dimensions: int, path: str = "") -> Iterator[tuple[str, 
 
 
 def _column(diagnosis: dict, path: str, figures: list) -> Column:
-    unlisted = title_of(path.split(".")[-1].removesuffix("_per_dim"))
-    name, meaning = COLUMNS.get(path, (unlisted, ""))
+    figure = at(path)
+    name = title_of(path.split(".")[-1].removesuffix("_per_dim"))
+    name, meaning = (name, "") if figure is None else (figure.title, figure.explanation)
     if path != _RISE:
         return Column(name, meaning, figures)
     ablation = leaf(diagnosis, "latent_use", "ablation")

@@ -12,21 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaecli.core.atomic import write_text
+from vaecli.diagnosis.figures import at, shown_in
 from vaecli.diagnosis.reading import information_bounds, leaf, value
 from vaecli.reporting.page.dimensions import dimension_table
 from vaecli.reporting.page.numbers import or_lowest, short_number, title_of
 from vaecli.reporting.page.rows import groups, key_figures
-from vaecli.reporting.page.words import CAPTIONS, COLLAPSE, FIGURES, RUN_STATES, STATUSES
+from vaecli.reporting.page.words import CAPTIONS, COLLAPSE, RUN_STATES, STATUSES
 from vaecli.reporting.render import render
 
-# Figures at the top of the page, and whether they are in nats.
-_TILES = {
-    "active_dimensions": False,
-    "active_units": False,
-    "rate": True,
-    "distortion": True,
-    "elbo": True,
-}
 _TRAINING = ("step", "epoch", "beta", "elbo", "rate", "distortion", "active_dimensions")
 
 
@@ -79,7 +72,7 @@ def write_page(
         "groups": groups(diagnosis),
         "dimensions": dimension_table(diagnosis),
         "evaluations": len(history),
-        "training_names": [FIGURES.get(key, (title_of(key),))[0] for key in _TRAINING],
+        "training_names": [_title(key) for key in _TRAINING],
         "training": _training(history),
         "settings": _json(diagnosis["settings"]) if diagnosis.get("settings") else "",
         "config": config_yaml,
@@ -106,9 +99,9 @@ def _state(diagnosis: dict, summary: dict) -> list[str]:
 
 def _tiles(diagnosis: dict) -> list[Tile]:
     tiles = [
-        Tile(short_number(diagnosis[key]), FIGURES[key][0], nats)
-        for key, nats in _TILES.items()
-        if key in diagnosis
+        Tile(short_number(diagnosis[figure.path]), figure.title, nats=bool(figure.unit))
+        for figure in shown_in("tile")
+        if figure.path in diagnosis
     ]
     information = value(diagnosis, "information", "mutual_information")
     if information is not None:
@@ -117,6 +110,11 @@ def _tiles(diagnosis: dict) -> list[Tile]:
             shown = f"≥ {short_number(information_bounds(diagnosis)[0])}"
         tiles.insert(3, Tile(shown, "Mutual information", nats=True))
     return tiles
+
+
+def _title(key: str) -> str:
+    figure = at(key)
+    return title_of(key) if figure is None else figure.title
 
 
 def _picture(plot: Path) -> Picture:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vaecli.diagnosis.figures import FIGURES, GROUPS, THEORY, at
 from vaecli.diagnosis.reading import leaf, value
 from vaecli.diagnosis.sentences import sentences
-from vaecli.reporting.page.meanings import GROUPS, LEAVES, THEORY
 from vaecli.reporting.page.numbers import number, title_of, with_error
-from vaecli.reporting.page.words import FIGURES
 
 # Leaves that are shown elsewhere on the page: in a picture, a sentence, another table.
 _NO_ROW = {
@@ -59,19 +58,20 @@ class Group(NamedTuple):
 
 
 def key_figures(diagnosis: dict) -> list[Row]:
-    """Rows of the flat figures: those in FIGURES in their order, then all others."""
+    """Rows of the flat figures: those of the catalogue in their order, then all others."""
     dimensions = len(diagnosis.get("kl_per_dim") or [])
-    others = [
+    keys = [
         key
         for key, figure in diagnosis.items()
-        if key not in FIGURES
-        and key not in _NO_FIGURE
+        if key not in _NO_FIGURE
         and not isinstance(figure, dict)
         and not is_column(str(key), figure, dimensions)
     ]
+    places = {figure.path: place for place, figure in enumerate(FIGURES)}
+    keys.sort(key=lambda key: places.get(key, len(places)))
     rows = []
-    for key in [*(key for key in FIGURES if key in diagnosis), *others]:
-        name, meaning = FIGURES.get(key, (title_of(str(key)), ""))
+    for key in keys:
+        name, meaning = _name_and_meaning(str(key))
         error = value(diagnosis, "standard_errors", key)
         measured = str(leaf(diagnosis, "estimators", key) or "")
         rows.append(_row(name, diagnosis[key], meaning, error, measured))
@@ -101,14 +101,14 @@ def groups(diagnosis: dict) -> list[Group]:
 def leaf_rows(group: dict, path: str, *, prefix: str = "", dimensions: int = 0) -> Iterator[Row]:
     """Rows of a group of numbers and Estimates; groups within it are named by their path.
 
-    path: that of the group, as in LEAVES. dimensions: Z; lists of that length called `..._per_dim`
-    are columns of the table of dimensions and get no row here.
+    path: that of the group in diagnosis.json. dimensions: Z; lists of that length called
+    `..._per_dim` are columns of the table of dimensions and get no row here.
     """
     for key, item in group.items():
         inner = f"{path}.{key}"
         if inner in _NO_ROW or is_column(str(key), item, dimensions):
             continue
-        name, meaning = LEAVES.get(inner) or LEAVES.get(str(key)) or (title_of(str(key)), "")
+        name, meaning = _name_and_meaning(inner)
         name = f"{prefix}{name}"
         if isinstance(item, list) and any(isinstance(element, dict) for element in item):
             item = {str(place): element for place, element in enumerate(item)}
@@ -135,6 +135,13 @@ def provenance(estimate: dict) -> str:
     return ", ".join(filter(None, source))
 
 
+def _name_and_meaning(path: str) -> tuple[str, str]:
+    figure = at(path)
+    if figure is None:
+        return title_of(path.rpartition(".")[2]), ""
+    return figure.title, figure.explanation
+
+
 def _row(name: str, figure: object, meaning: str, error: object = None, measured: str = "") -> Row:
     if isinstance(figure, list):
         return Row(name, ", ".join(map(number, figure)), meaning, measured, wraps=True)
@@ -156,5 +163,5 @@ def _theory_name(figure: str) -> str:
     """The name of a compared figure: "kl_per_dim[0]" is the largest KL_j."""
     ranked = _RANKED.fullmatch(figure)
     key = ranked[1] if ranked else figure
-    name = THEORY.get(key) or FIGURES.get(key, (title_of(key),))[0]
+    name = THEORY.get(key) or _name_and_meaning(key)[0]
     return f"{name}, {int(ranked[2]) + 1} by size" if ranked else name

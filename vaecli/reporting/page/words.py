@@ -1,6 +1,9 @@
-"""What the report says in words: meanings of the figures, captions of the plots, explanations."""
+"""Texts of the report: the explanation of collapse, the states, the captions of the plots."""
 
 from __future__ import annotations
+
+from vaecli.core.rundir import RunState
+from vaecli.diagnosis.status import Status
 
 COLLAPSE = (
     "A variational autoencoder squeezes each example x through a code z. Training charges for "
@@ -9,52 +12,19 @@ COLLAPSE = (
     "the code carries nothing about the data, and the decoder works without it."
 )
 
-STATUSES = {
-    "FULL COLLAPSE": "No dimension is active: the code says nothing about x.",
-    "SEVERE COLLAPSE": "Fewer than 10 % of the dimensions are active.",
-    "PARTIAL COLLAPSE": "Fewer than half of the dimensions are active.",
-    "HEALTHY": "At least half of the dimensions are active.",
+STATUSES: dict[str, str] = {
+    Status.FULL: "No dimension is active: the code says nothing about x.",
+    Status.SEVERE: "Fewer than 10 % of the dimensions are active.",
+    Status.PARTIAL: "Fewer than half of the dimensions are active.",
+    Status.HEALTHY: "At least half of the dimensions are active.",
 }
 
 # Said in the banner; the page of a run that ends well is written while its state is "running".
-RUN_STATES = {
-    "diverged": "This run diverged: the loss stopped being a number. The figures describe the last "
-    "good weights, if there are any.",
-    "failed": "This run failed before its end. The figures describe what it had reached.",
-    "interrupted": "This run was interrupted. The figures describe what it had reached.",
-}
-
-# Key of diagnosis.json -> (name, meaning), in the order of the table of key figures.
-FIGURES = {
-    "active_dimensions": ("Active dimensions", "dimensions whose mean KL is above the threshold"),
-    "active_units": (
-        "Active units",
-        "dimensions whose mean moves with x: Var_x[mu_j] > 0.01 (Burda et al.)",
-    ),
-    "active_directions": (
-        "Active directions",
-        "the same whatever the axes: eigenvalues of Cov_x[mu] above 0.01",
-    ),
-    "total_dimensions": ("Latent dimensions", "how many the model has"),
-    "utilization": ("Utilisation", "active dimensions as a share of all"),
-    "elbo": ("ELBO", "-(rate + distortion), nats: a lower bound on log p(x); higher is better"),
-    "rate": ("Rate", "E_x KL(q(z|x) || p(z)), nats: what the code costs; 0 in full collapse"),
-    "distortion": ("Distortion", "-E log p(x|z), nats: what is still wrong with x given its code"),
-    "total_kl": ("Total KL", "the KL summed over all dimensions, nats"),
-    "mu_variance": (
-        "Variance of mu",
-        "mean over dimensions of Var_x[mu_j]; 0: the encoder ignores x, near 1: it uses its range",
-    ),
-    "mean_logvar": (
-        "Mean log-variance",
-        "mean of log sigma_j(x)^2; 0: as wide as the prior, negative: a precise code",
-    ),
-    "mean_offset_kl": (
-        "KL of the average mean",
-        "the part of the rate that is the same for every x, nats: under N(0, I) "
-        "1/2 sum_j (E_x mu_j)^2",
-    ),
-    "threshold": ("Threshold", "KL above which a dimension counts as active, nats"),
+RUN_STATES: dict[str, str] = {
+    RunState.DIVERGED: "This run diverged: the loss stopped being a number. The figures describe "
+    "the last good weights, if there are any.",
+    RunState.FAILED: "This run failed before its end. The figures describe what it had reached.",
+    RunState.INTERRUPTED: "This run was interrupted. The figures describe what it had reached.",
 }
 
 CAPTIONS = {

@@ -17,7 +17,7 @@ from vaecli.config.job import Job
 from vaecli.config.resume import SWEEP, Resumed
 from vaecli.config.schema import Config, read
 from vaecli.core.errors import FAILED, INTERRUPTED, UsageError, require
-from vaecli.core.rundir import SUMMARY, has_begun, remove_empty
+from vaecli.core.rundir import SUMMARY, RunState, has_begun, remove_empty
 from vaecli.core.untrusted import glance
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.reporting.console import say
@@ -209,7 +209,7 @@ def _collected(jobs: list[Job]) -> tuple[list[Path], int]:
     for job in jobs:
         runs_of_job = list(find_runs(job.directory)) if job.directory.is_dir() else []
         if not runs_of_job:
-            record_end(job, "pending", NEVER_BEGAN)
+            record_end(job, RunState.PENDING, NEVER_BEGAN)
             runs_of_job = [job.directory]
         elif runs_of_job != [job.directory]:
             missing += max(0, job.runs - len(runs_of_job))
@@ -238,14 +238,14 @@ def _devices(runs: list[Path]) -> list[str]:
 
 def _unfinished(states: Counter[str], missing: int, composition: Composition) -> list[str]:
     lines = []
-    if states["running"]:
+    if states[RunState.RUNNING]:
         lines.append(
             f"{states['running']} runs are recorded as running: their jobs were killed, or still "
             "go on without this command"
         )
     if missing:
         lines.append(f"{missing} runs were never begun")
-    if lines or set(states) - {"done"}:
+    if lines or set(states) - {RunState.DONE}:
         launcher = composition.launcher
         chosen = "" if composition.here else f" hydra/launcher={launcher} ..."
         lines.append(f"Go on        vae-train resume={composition.sweep}{chosen}")

@@ -13,7 +13,7 @@ from vaecli.config.compose import job_of
 from vaecli.config.inside import overrides_of
 from vaecli.config.job import Job
 from vaecli.core.errors import UsageError
-from vaecli.core.rundir import SUMMARY, RunDirectory, never_began
+from vaecli.core.rundir import SUMMARY, RunDirectory, RunState, never_began
 from vaecli.reporting.comparison.runs import find_runs
 from vaecli.runs.launch.inside import run_inside
 from vaecli.runs.sweep.run_all import run_now
@@ -49,10 +49,10 @@ class Worker:
                 return run_now(job)
             run_sweep(job, self.flags)
         except UsageError as error:
-            record_end(job, "failed", " ".join(str(error).split()))
+            record_end(job, RunState.FAILED, " ".join(str(error).split()))
         except Exception as error:
             traceback.print_exc()
-            record_end(job, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
+            record_end(job, RunState.FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
         return None
 
     def _enter(self) -> None:
@@ -78,9 +78,8 @@ def run_sweep(job: Job, flags: tuple[str, ...]) -> int:
     assert job.inside is not None
     code = run_inside(overrides_of(job.overrides, job.inside), where, list(flags))
     if code and not (where.is_dir() and list(find_runs(where))):
-        record_end(
-            job, "failed", f"its sweep ended with exit code {code}; the job's output says why"
-        )
+        reason = f"its sweep ended with exit code {code}; the job's output says why"
+        record_end(job, RunState.FAILED, reason)
     return code
 
 
@@ -90,6 +89,6 @@ def record_end(job: Job, state: str, reason: str) -> None:
     files, summary = RunDirectory(job.directory), {"overrides": job.overrides}
     if (job.directory / SUMMARY).exists():
         summary = files.read_json(SUMMARY)
-    if summary.get("run_state") != "done":
+    if summary.get("run_state") != RunState.DONE:
         end = {"run_state": state, "reason": reason[:LONGEST_REASON]}
         files.write_json(SUMMARY, {**summary, **end})

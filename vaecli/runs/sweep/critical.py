@@ -16,10 +16,10 @@ from vaecli.config.job import Job
 from vaecli.core.errors import require
 from vaecli.core.rundir import SUMMARY
 from vaecli.core.untrusted import glance
+from vaecli.diagnosis.status import Status
 
 PROBES = 3  # betas tried at once in each gap: a stack trains them together
 KEY = "schedule.beta"
-COLLAPSED = "FULL COLLAPSE"
 
 
 @dataclasses.dataclass
@@ -141,7 +141,7 @@ def _alive(directories: Iterable[Path | None]) -> bool | None:
     """True if the code lived in at least half of the finished runs; None if none finished."""
     ends = Counter(glance(d / SUMMARY).get("status") for d in directories if d is not None)
     finished = sum(count for status, count in ends.items() if status)
-    return ends[COLLAPSED] <= finished / 2 if finished else None
+    return ends[Status.FULL] <= finished / 2 if finished else None
 
 
 def _predicted(directory: Path | None) -> float | None:

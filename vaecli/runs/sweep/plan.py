@@ -12,7 +12,7 @@ from vaecli.config.identity import flat
 from vaecli.config.job import Job
 from vaecli.config.schema import Config, Stacking
 from vaecli.core.errors import UsageError
-from vaecli.core.rundir import SUMMARY
+from vaecli.core.rundir import SUMMARY, RunState
 from vaecli.core.untrusted import glance
 from vaecli.data.sets.base import Data, Kind
 from vaecli.models.vae import VAE
@@ -113,7 +113,7 @@ Place = tuple[int, int]  # decoder and encoder updates made
 
 
 def _begun(job: Job) -> bool:
-    return job.resume and glance(job.directory / SUMMARY).get("run_state") != "pending"
+    return job.resume and glance(job.directory / SUMMARY).get("run_state") != RunState.PENDING
 
 
 def _places(job: Job) -> list[Place]:

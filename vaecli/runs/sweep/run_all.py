@@ -14,7 +14,7 @@ from vaecli.config.job import Job
 from vaecli.config.resume import Resumed
 from vaecli.config.schema import Config
 from vaecli.core.errors import DONE, FAILED, UsageError, require
-from vaecli.core.rundir import SUMMARY, RunDirectory, check_writable, never_began
+from vaecli.core.rundir import SUMMARY, RunDirectory, RunState, check_writable, never_began
 from vaecli.core.untrusted import glance
 from vaecli.data.sets.base import Data
 from vaecli.reporting.console import say
@@ -183,7 +183,7 @@ def compare_launched(sweep: Path, runs: list[Path], title: str) -> int:
         return FAILED
     compared = _compare(sweep, runs, title)
     states = [glance(directory / SUMMARY).get("run_state") for directory in runs]
-    return DONE if compared and all(state == "done" for state in states) else FAILED
+    return DONE if compared and all(state == RunState.DONE for state in states) else FAILED
 
 
 # ---------------------------------------------------------------------- before anything runs
@@ -211,7 +211,7 @@ def _prepared(job: Job) -> Prepared:
 def _is_done(directory: Path, begun: Plain | None, config: Config, loaded: dict) -> bool:
     """True if the run of the config `begun` has finished, and is long enough for `config`."""
     summary = glance(directory / SUMMARY)
-    if begun is None or summary.get("run_state") != "done":
+    if begun is None or summary.get("run_state") != RunState.DONE:
         return False
     if config_hash(begun) == config_hash(config.plain):
         return True

@@ -11,7 +11,7 @@ import torch
 
 from vaecli.config.job import Job
 from vaecli.core.errors import DONE, FAILED, UsageError
-from vaecli.core.rundir import RunDirectory
+from vaecli.core.rundir import RunDirectory, RunState
 from vaecli.reporting.console import StackBar, say, start_lines
 from vaecli.runs.attempt import Attempt, Prepared
 from vaecli.runs.opening import in_use, open_run
@@ -126,7 +126,7 @@ def _refused(job: Job, refused: UsageError | OSError) -> None:
         return
     with contextlib.suppress(UsageError, OSError):
         reason = str(refused).splitlines()[0]
-        RunDirectory(job.directory).update_summary(run_state="failed", reason=reason)
+        RunDirectory(job.directory).update_summary(run_state=RunState.FAILED, reason=reason)
 
 
 def _train(runs: list[Run], bar: StackBar, stop: StopRequests) -> str | None:

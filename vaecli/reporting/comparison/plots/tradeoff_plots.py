@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaecli.reporting.comparison.columns import KNOWN, shown
+from vaecli.diagnosis.figures import called
+from vaecli.reporting.comparison.columns import shown
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, beta, names
 from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.runs import RunRecord
@@ -150,6 +151,8 @@ def ranked(where: str, settings: list[Setting]) -> Figure:
 def _ranking(axes: Axes, settings: list[Setting], key: str) -> None:
     """One panel of a ranking: a row a setting, a dot a run, a bar at the mean."""
     is_order = key == "validation_loss"
+    figure = called(key)
+    assert figure is not None, key
     values = [value for setting in settings for value in setting.known(key)]
     # Figures beside the loss have a zero that means something.
     low, high = min(values + [0.0] * (not is_order)), max(values + [0.0] * (not is_order))
@@ -162,8 +165,8 @@ def _ranking(axes: Axes, settings: list[Setting], key: str) -> None:
             continue
         axes.scatter(dots, [row] * len(dots), color=colour, s=22, alpha=0.6, linewidths=0)
         axes.plot([mean, mean], [row - 0.22, row + 0.22], color=colour, linewidth=2.4)
-        digits = 1 if key == "active_units" and mean % 1 else KNOWN[key].digits
-        words = shown(mean, KNOWN[key]._replace(digits=digits))
+        digits = 1 if figure.digits == 0 and mean % 1 else figure.digits
+        words = shown(mean, figure, digits=digits)
         style = {"fontsize": 8.5, "va": "center", "color": look.INK}
         look.note(axes, words, (max(dots), row), (6, 0), **style)
     axes.set_ylim(len(settings) - 0.5, -0.5)
@@ -171,5 +174,5 @@ def _ranking(axes: Axes, settings: list[Setting], key: str) -> None:
     axes.grid(axis="y", color="#E8E8E8", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
-    axes.set_title(KNOWN[key].name, fontsize=9.5, loc="left", color=look.INK)
+    axes.set_title(figure.column, fontsize=9.5, loc="left", color=look.INK)
     axes.xaxis.set_major_locator(MaxNLocator(2))

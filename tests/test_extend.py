@@ -11,7 +11,7 @@ STRATEGY = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vaecli.objectives.strategies.base import Strategy, distortion
+from vaecli import Strategy
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class RateTarget(Strategy):
     rate_target: float = 3.0
 
     def loss(self, terms, beta, state):
-        rate = terms.kl_per_dim.sum(-1).mean()
-        return distortion(terms) + beta * (rate - self.rate_target).abs(), state
+        distortion, rate = -terms.log_px.mean(), terms.kl_per_dim.sum(-1).mean()
+        return distortion + beta * (rate - self.rate_target).abs(), state
 '''
 YAML = "use: {rate_target_test: true}\nrate_target: 3.0\n"
 

@@ -1,4 +1,4 @@
-"""Fill the generated tables of docs/options.md, so that they cannot drift from the code.
+"""Fill the generated tables of docs/options.md and docs/diagnosis.md from the code.
 
 `python docs/scripts/tables.py` rewrites them in place; a test checks that this changes nothing.
 The tables of options are the yamls: their keys, defaults and comments. An option whose yaml says
@@ -18,6 +18,7 @@ import yaml
 
 from vaecli.config.options import find
 from vaecli.data.sets.base import DataSet
+from vaecli.diagnosis.figures import FIGURES, Figure
 from vaecli.models.base import Family
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.objectives.schedules.base import Schedule
@@ -25,7 +26,7 @@ from vaecli.objectives.strategies.base import Strategy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIGS = ROOT / "configs"
-OPTIONS = ROOT / "docs" / "options.md"
+PAGES = [ROOT / "docs" / name for name in ("options.md", "diagnosis.md")]
 IMAGES = ("linear", "mlp", "cnn", "resnet", "pixelcnn")
 SEQUENCES = ("lstm", "dilated_cnn", "transformer")
 IMAGE, SEQUENCE = (1, 28, 28), (3000, 1, 40)
@@ -174,7 +175,30 @@ def data_sets() -> list[str]:
     return lines
 
 
-TABLES = {"capacities": capacities, "suggested": data_sets, "top": top, "experiment": studies}
+def figures() -> list[str]:
+    """The catalogue of figures; lists with a number for each dimension are left out."""
+    lines = ["| figure | key in diagnosis.json | meaning | unit |", "|---|---|---|---|"]
+    return lines + [
+        f"| {cell(figure.title)} | `{figure.path}` | {cell(meaning(figure))} | {figure.unit} |"
+        for figure in FIGURES
+        if figure.path and figure.sign > 0 and not figure.path.endswith("_per_dim")
+    ]
+
+
+def meaning(figure: Figure) -> str:
+    """The meaning of a figure, the better direction and the source, without the unit."""
+    return (
+        figure.explanation.replace(f" [{figure.unit}]", "") if figure.unit else figure.explanation
+    )
+
+
+TABLES = {
+    "capacities": capacities,
+    "figures": figures,
+    "suggested": data_sets,
+    "top": top,
+    "experiment": studies,
+}
 
 
 def filled(text: str) -> str:
@@ -192,4 +216,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    OPTIONS.write_text(filled(OPTIONS.read_text()))
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))

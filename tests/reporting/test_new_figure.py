@@ -46,7 +46,7 @@ def test_a_new_figure_is_found_in_every_file_and_on_every_page(new_figure, train
     assert report.count("Largest share") == 2  # a tile, and a row with its meaning
     assert "share of the rate in a single dimension" in report
     assert "share" in ran.out.split("status")[1].splitlines()[0].split()  # the console's table
-    rows = list(csv.DictReader((sweep / "comparison.csv").open()))
+    rows = list(csv.DictReader((sweep / "comparison.csv").read_text().splitlines()))
     assert float(rows[0]["largest_share"]) == share
     for name in ("comparison.html", "comparison.md"):
         assert "Largest share" in (sweep / name).read_text()

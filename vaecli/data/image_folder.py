@@ -55,13 +55,14 @@ class ImageFolder(LocalSet):
         stats = [
             (str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size) for file in used
         ]
-        x = self.gather(
+        x, mapped = self.gather(
             self._blocks(used, shape),
             (len(used), *shape),
             np.dtype(np.uint8),
             facts=(stats, self.channels, self.image_size),
         )
-        return self.assemble(*plan.parts(x, None if y is None else y[plan.order]))
+        y = None if y is None else y[plan.order]
+        return self.assemble(*plan.parts(x, y, memory_mapped=mapped))
 
     def _listed(self) -> tuple[list[Path], Tensor | None]:
         files = image_files(self.location)

@@ -15,7 +15,7 @@ from torch import Tensor
 from vaecli.core.errors import require
 from vaecli.data.files import arrays
 from vaecli.data.files.images import resize
-from vaecli.data.files.memory_map import Block
+from vaecli.data.files.memory_map import Block, Rows
 from vaecli.data.sets.base import Data, Split
 from vaecli.data.sets.local_set import LocalSet
 
@@ -59,9 +59,9 @@ class Npz(LocalSet):
         names = self._names()
         n = self._header(self.key, names).shape[0]
         plan = self.plan(n, 0.0 if self.test_key else self.test_fraction)
-        x = self._gathered(self.key, names, plan.order)
+        x, mapped = self._gathered(self.key, names, plan.order)
         y = self._labels(self.label_key, "label_key", names, n)
-        train, val, test = plan.parts(x, None if y is None else y[plan.order])
+        train, val, test = plan.parts(x, None if y is None else y[plan.order], memory_mapped=mapped)
         if self.test_key:
             test = self._test_part(names)
             require(
@@ -75,10 +75,11 @@ class Npz(LocalSet):
 
     def _test_part(self, names: list[str] | None) -> Split:
         n = self._header(self.test_key, names).shape[0]
-        x = self._gathered(self.test_key, names, torch.arange(n))
-        if self.test_label_key is None:
-            return Split(x)
-        return Split(x, self._labels(self.test_label_key, "test_label_key", names, n))
+        x, mapped = self._gathered(self.test_key, names, torch.arange(n))
+        y = None
+        if self.test_label_key is not None:
+            y = self._labels(self.test_label_key, "test_label_key", names, n)
+        return Split(x, y, memory_mapped=mapped)
 
     def _names(self) -> list[str] | None:
         try:
@@ -131,7 +132,7 @@ class Npz(LocalSet):
             f"set data.{which} to one of these",
         )
 
-    def _gathered(self, key: str, names: list[str] | None, order: Tensor) -> Tensor:
+    def _gathered(self, key: str, names: list[str] | None, order: Tensor) -> Rows:
         """The rows `order` of the array: uint8 or float32 (M, C, H, W)."""
         shape, _, dtype = self._header(key, names)
         example = _as_images(np.empty((1, *shape[1:]), dtype), self.image_size)

@@ -17,7 +17,6 @@ from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.evaluation.estimate import mean_of
 from vaecli.evaluation.passes import batches, distortion, examples
 from vaecli.models.likelihoods.base import Likelihood
-from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.vae import VAE
 
 CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not the best
@@ -54,9 +53,7 @@ def baseline(
 
 def _constant(vae: VAE, data: Data, split: str, n: int, seed: int) -> Tensor:
     """The distortion of the best constant output, (N,)."""
-    likelihood = copy.deepcopy(vae.likelihood)
-    if isinstance(likelihood, GaussianLearned):
-        likelihood.initial_sigma = None  # or `start` would leave the trained sigma in place
+    likelihood = vae.likelihood.untrained()
     out = likelihood.start(*pixel_statistics(data)).to(data.device)
     if not likelihood.start_is_best:
         out = _fitted(likelihood, out, data, seed)

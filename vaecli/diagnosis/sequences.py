@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaecli.data.files.vocabulary import SPECIAL
-from vaecli.data.sets.base import Data
+from vaecli.data.sets.base import Data, Split
 from vaecli.data.sets.sequence_set import cut, unknown
 from vaecli.diagnosis.latent_use import derangement
 from vaecli.evaluation.estimate import Estimate, mean_of
@@ -29,10 +29,8 @@ def sequences(
     nats: by the key of each perplexity, what the first n sequences of the split cost, (n,).
     A sequence's end is one of its tokens, padding is none. Perplexity is exp(nats / tokens).
     """
-    x, _, length = (
-        None if part is None else part[: len(encoded.mu)].cpu()
-        for part in getattr(data, encoded.split)
-    )
+    part: Split = getattr(data, encoded.split)
+    x, length = (rows[: len(encoded.mu)].cpu() for rows in (part.x, part.length))
     found: dict = {
         "tokens_per_sequence": length.double().mean().item(),
         "cut": cut(x),

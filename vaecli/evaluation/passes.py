@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaecli.core.randomness import generator
-from vaecli.data.sets.base import Data, Kind, Split
+from vaecli.data.sets.base import Data, Split
 from vaecli.models.vae import VAE
 
 BATCH = 500  # examples in one forward pass without gradients
@@ -44,7 +44,7 @@ def batches(n: int, size: int = BATCH) -> list[Tensor]:
 
 def at_once(data: Data) -> int:
     """How many examples a forward pass without gradients takes; fewer of long sequences."""
-    return min(BATCH, max(1, TOKENS // data.shape[2])) if data.kind is Kind.TOKENS else BATCH
+    return min(BATCH, max(1, TOKENS // data.shape[2])) if data.kind.of_sequences else BATCH
 
 
 def first(split: Split, samples: int | None) -> int:

@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import nn
 
 from vaecli.core.errors import require
+from vaecli.core.options import option_name
 from vaecli.models.vae import VAE
 
 MOST_LATENTS = 10_000  # the diagnosis decomposes their covariance: 0.8 GB
@@ -36,6 +37,11 @@ class Family(ABC):
     autoregressive: ClassVar[bool] = False
     of_sequences: ClassVar[bool] = False  # its data are tokens, (V, 1, T), and not images
     vae: ClassVar[type[VAE]] = VAE  # that its encoder and decoder are put into
+
+    @property
+    def name(self) -> str:
+        """The option's name, as in `model=mlp`."""
+        return option_name(self)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""

@@ -45,6 +45,10 @@ class Objective(nn.Module):
         """The strategy that fills `slot`, or plain training."""
         return next((s for s in self.strategies if slot in s.slots), PLAIN)
 
+    def fills(self, slot: str) -> bool:
+        """True if a strategy fills `slot`."""
+        return self.filling(slot) is not PLAIN
+
     def init_state(self) -> State:
         """All strategies' state before the first step."""
         state: State = {}

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vaecli.data.sets.base import Data
+from vaecli.data.sets.once import once
 from vaecli.data.sets.statistics import CHUNK
 from vaecli.evaluation.passes import examples
-from vaecli.models.likelihoods.gaussian import Gaussian
-from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.linear import LinearDecoder
 from vaecli.models.posteriors.gaussian import Posterior
 from vaecli.models.priors.standard_normal import StandardNormal
@@ -134,9 +132,9 @@ class Principal(NamedTuple):
     directions: Tensor  # (D, D) unit columns
 
 
-@lru_cache(maxsize=1)
+@once
 def principal(data: Data) -> Principal:
-    """The eigendecomposition of the training split's 1/N covariance; kept for the last data."""
+    """The eigendecomposition of the training split's 1/N covariance; computed once a data set."""
     n, d = len(data.train.x), math.prod(data.shape)
     mean = sum(x.sum(0) for x in _chunks(data, "train", n)) / n
     scatter = torch.zeros(d, d, dtype=torch.float64)
@@ -180,16 +178,10 @@ class Decoder(NamedTuple):
 
 def linear_gaussian(vae: VAE) -> Decoder | None:
     """The decoder of `vae` if theory speaks of it: linear, Gaussian, prior and posterior plain."""
-    likelihood = vae.likelihood
     plain = type(vae.posterior) is Posterior and type(vae.prior) is StandardNormal
-    if not plain or type(vae.decoder) is not LinearDecoder:
-        return None
-    if type(likelihood) is Gaussian:
-        sigma2 = likelihood.sigma**2
-    elif type(likelihood) is GaussianLearned:
-        sigma2 = math.exp(2 * likelihood.log_sigma.item())
-    else:
+    sigma2 = vae.likelihood.sigma2
+    if not plain or type(vae.decoder) is not LinearDecoder or sigma2 is None:
         return None
     weight = vae.decoder.weight.weight.detach().cpu().double()
     bias = vae.output_bias.detach().cpu().double().flatten()
-    return Decoder(weight, bias, sigma2, type(likelihood) is GaussianLearned)
+    return Decoder(weight, bias, sigma2, vae.likelihood.learns_sigma)

@@ -83,27 +83,36 @@ def optimum(
     s2 = _learned_sigma2(lam, j, beta) if sigma2 is None else sigma2
     theta = beta * s2
     l = lam[:j]
-    if moments is None:
+    if moments is None:  # the training split itself: mean zero, variance l_j along direction j
         moments = Moments(torch.zeros_like(l), l.diag(), lam.sum().item())
+    # 1. Directions in use: the a leading ones, since l is descending. y_j = u_j'(x - m).
     a = int((l > theta).sum())
-    second = (moments.mean.square() + moments.covariance.diagonal())[:a]  # E (u_j'(x - m))^2
-    l, kept = l[:a], moments.covariance[:a, :a]
-    gain = (l - theta).sqrt() / l  # mu_j = gain_j u_j'(x - m)
-    noise = theta / l  # the variance of q(z_j|x)
+    second = (moments.mean.square() + moments.covariance.diagonal())[:a]  # E y_j^2
+    l, covariance = l[:a], moments.covariance[:a, :a]
+    # 2. The posterior: q(z_j|x) = N(gain_j y_j, noise_j).
+    gain = (l - theta).sqrt() / l
+    noise = theta / l
+    # KL_j = 1/2 (E mu_j^2 + noise_j - 1 - log noise_j), and E mu_j^2 = gain_j^2 E y_j^2.
     kl = torch.zeros(latent_dim, dtype=torch.float64)
     kl[:a] = 0.5 * (gain.square() * second + noise - 1 - noise.log())
-    mu_covariance = gain[:, None] * kept * gain  # (a, a)
+    # 3. The aggregate posterior q(z): covariance of the means, plus the noise around each.
+    mu_covariance = gain[:, None] * covariance * gain  # (a, a)
     mu_variance = torch.zeros_like(kl)
     mu_variance[:a] = mu_covariance.diagonal()
-    aggregate = mu_covariance + noise.diag()  # the covariance of q(z)
+    aggregate = mu_covariance + noise.diag()
+    # 4. The error. Along u_j the decoder writes w_j z_j with w_j = sqrt(l_j - theta), so
+    # E (y_j - w_j z_j)^2 = (1 - w_j gain_j)^2 E y_j^2 + w_j^2 noise_j, and 1 - w_j gain_j is
+    # theta/l_j = noise_j. Directions that are not in use keep their whole variance.
     unexplained = moments.total - second.sum().item()
     residual = second * noise.square() + (l - theta) * noise
     squared_error = residual.sum().item() + unexplained
     distortion = 0.5 * d * (LOG_2PI + math.log(s2)) + squared_error / (2 * s2)
     rate = kl.sum().item()
-    c = l - theta + s2  # the model's own variance in the directions in use
-    log_determinant = c.log().sum().item() + (d - a) * math.log(s2)
-    distance = (second / c).sum().item() + unexplained / s2
+    # 5. log p(x) under N(b, W W' + s2 I), which has variance l_j - theta + s2 along a direction in
+    # use and s2 along the others.
+    model_variance = l - theta + s2  # (a,)
+    log_determinant = model_variance.log().sum().item() + (d - a) * math.log(s2)
+    distance = (second / model_variance).sum().item() + unexplained / s2
     return Optimum(
         sigma2=s2,
         theta=theta,
@@ -127,13 +136,16 @@ def _learned_sigma2(lam: Tensor, j: int, beta: float) -> float:
     exceeds beta s2, which keeps the denominator positive and lowers s2 each time.
     """
     d = len(lam)
+    # Directions that do not vary cost nothing to explain, so they do not hold sigma up.
     varying = int((lam > ROUNDING * lam[0]).sum())
     if j >= varying and beta * varying <= d:
         raise ValueError(
             f"a learned sigma has no unique optimum: {j} latent dimensions can explain all "
             f"{varying} directions of the data, and beta={beta:g} is too low to stop them"
         )
-    rest = lam.flip(0).cumsum(0).flip(0)  # (D,) sum_{i>=a} l_i, from 0
+    # Take directions in, largest first. With a of them s2 = sum_{i>a} l_i / (D - beta a); the next
+    # one is in use as well if its variance exceeds theta = beta s2.
+    rest = lam.flip(0).cumsum(0).flip(0)  # (D,) rest[a] = sum_{i>a} l_i, i from 1
     a = 0
     while True:
         s2 = rest[a].item() / (d - beta * a)

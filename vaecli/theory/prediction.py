@@ -8,14 +8,15 @@ from typing import NamedTuple
 from vaecli.data.sets.base import Data
 from vaecli.models.base import Family
 from vaecli.models.likelihoods.base import Likelihood
-from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.theory.linear_vae import optimum
 from vaecli.theory.thresholds import cost, spectrum
 
 # Strategies that fill other slots than this change the objective, and with it the threshold.
 HARMLESS = frozenset({"updates"})
 AFFORDABLE = 2e11  # multiplications: MNIST's 3e10 take two seconds on two cores
-CLOSE = 0.25  # a measured count agrees if it is within a quarter, or one, of the expected
+# A measured count agrees if it is within a quarter of the expected one. Of one, two or three
+# expected directions that allows none more or less: "about 1" would include both 0 and 2.
+CLOSE = 0.25
 
 
 class Prediction(NamedTuple):
@@ -63,7 +64,7 @@ def predict(
         return None
     count, exact = found.unstable(beta)
     expected = min(count, family.latent_dim)
-    if isinstance(likelihood, GaussianLearned) and found.complete and beta > 0 and expected > 0:
+    if likelihood.learns_sigma and found.complete and beta > 0 and expected > 0:
         # Every direction that is explained lowers sigma, and with it the threshold of the next.
         with suppress(ValueError):  # sigma has no optimum; the count stays the local one
             eigenvalues = found.eigenvalues
@@ -84,8 +85,7 @@ def held_against(prediction: Prediction, *, active: int, directions: int) -> dic
     linear Gaussian model alone are those in use.
     """
     expected = prediction.expected_active
-    both = (expected > 0) == (directions > 0)
-    agrees: bool | None = both and abs(directions - expected) <= max(1, CLOSE * expected)
+    agrees: bool | None = abs(directions - expected) <= CLOSE * expected
     more = ""
     if prediction.at_least and expected < prediction.latent_dim:
         more = "at least "
@@ -101,7 +101,7 @@ def held_against(prediction: Prediction, *, active: int, directions: int) -> dic
     if agrees is None:
         sentence += "."
     elif agrees:
-        near = "" if directions == expected else " (within a quarter, or one)"
+        near = "" if directions == expected else " (within a quarter)"
         sentence += f", which agrees{near}."
     elif directions < expected:
         sentence += ". That a direction can leave collapse does not say that it pays to keep it."

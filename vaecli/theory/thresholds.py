@@ -17,7 +17,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from vaecli.core.errors import require
 from vaecli.data.sets.base import Data
+from vaecli.data.sets.once import once
 from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.models.likelihoods.base import Likelihood
 
@@ -70,13 +71,13 @@ def spectrum(data: Data, likelihood: Likelihood) -> Spectrum | None:
 
     A dynamically binarised split is averaged over its draws exactly: nothing is drawn. Up to 2,048
     scores the covariance is decomposed whole; of more, the 64 largest eigenvalues are found by
-    iterating over the data (LOBPCG), in memory for 80 vectors and a chunk of examples. Kept for
-    the last data set, as a sweep's runs share theirs.
+    iterating over the data (LOBPCG), in memory for 80 vectors and a chunk of examples. Computed
+    once for each data set and each setting of the likelihood.
     """
     return _spectrum(data, type(likelihood), dataclasses.astuple(likelihood))
 
 
-@lru_cache(maxsize=1)
+@once
 def _spectrum(data: Data, kind: type[Likelihood], keys: tuple) -> Spectrum | None:
     # A likelihood is a module and hashed by identity; what matters are its class and its keys.
     scores = _Scores(data, kind(*keys))
@@ -108,6 +109,8 @@ class _Scores:
         Off the diagonal the covariance of the draws is that of the grey levels; on it the whitened
         variance of a binary pixel is 1, or 0 if it never varies.
         """
+        # Var[b] = E[g (1 - g)] + Var[g] for a draw b of grey level g: the diagonal misses the first
+        # part. Whitened, Var[b] is 1, so the missing part is 1 less the scores' own mean square.
         if not self.data.dynamic:
             return torch.zeros(self.dimensions, dtype=torch.float64)
         grey = sum(chunk.square().sum(0).double().cpu() for chunk in self.chunks()) / self.examples
@@ -143,6 +146,8 @@ def _leading(scores: _Scores, count: int) -> Tensor:
     device = scores.data.device
 
     def product(vectors: np.ndarray) -> np.ndarray:
+        # C v = diag(added) v + 1/N sum over chunks of S'(S v), S (B, D): C itself, D x D, is never
+        # formed. Each chunk is a float32 product; the sum over chunks is float64.
         v = torch.from_numpy(np.ascontiguousarray(vectors)).reshape(len(vectors), -1)  # (D, r)
         right = v.float().to(device)
         out = scores.added[:, None] * v
@@ -150,12 +155,17 @@ def _leading(scores: _Scores, count: int) -> Tensor:
             out += (chunk.T @ (chunk @ right)).cpu().double() / scores.examples
         return out.reshape(vectors.shape).numpy()
 
+    # LOBPCG improves a block of vectors by Rayleigh-Ritz steps and asks for products with the
+    # covariance only, one pass over the data each. The GUARD vectors beside the wanted ones carry
+    # the eigenvalues just below, so that the last wanted ones converge as fast as the first.
     d = scores.dimensions
     operator = LinearOperator((d, d), matvec=product, matmat=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal((d, count + GUARD))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged: the residuals are looked at below
         values, vectors = lobpcg(operator, start, largest=True, tol=TOLERANCE, maxiter=PASSES)
+    # |C v - l v| bounds the distance of l to an eigenvalue. Of those asked for, the leading ones
+    # whose residual is small are returned: up to the first that has not converged.
     residual = np.linalg.norm(product(vectors) - vectors * values, axis=0)
     order = np.argsort(-values)[:count]
     good = residual[order] <= 10 * TOLERANCE * values[order]

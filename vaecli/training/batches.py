@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecli.core.randomness import generator
-from vaecli.data.sets.base import Data, is_memory_mapped
+from vaecli.data.sets.base import Data
 
 
 class Batches:
@@ -36,7 +36,7 @@ class Batches:
         self.held: Tensor | None = None
         self.random = generator(seed, "random_batches")
         self._epoch: tuple[int, Tensor] | None = None
-        self._reader = ThreadPoolExecutor(1) if is_memory_mapped(self.x) else None
+        self._reader = ThreadPoolExecutor(1) if data.train.memory_mapped else None
         self._ahead: Future[Tensor] | None = None  # the rows of the next "next"
 
     def index(self, which: str) -> Tensor:

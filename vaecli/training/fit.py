@@ -16,13 +16,13 @@ from torch import Tensor
 from vaecli.core.optimizers import Adam, AdamW, take_moments
 from vaecli.core.randomness import derive, generator
 from vaecli.data.files.vocabulary import PAD
-from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.base import Data
 from vaecli.evaluation.aggregate import mutual_information
 from vaecli.evaluation.measures import measured
 from vaecli.evaluation.passes import Encoded, look
 from vaecli.objectives.objective import Objective, Outcome
 from vaecli.objectives.schedules.base import Schedule
-from vaecli.objectives.strategies.base import State, Strategy, Update
+from vaecli.objectives.strategies.base import State, Update
 from vaecli.training import checkpoint
 from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
@@ -164,7 +164,7 @@ class Fit(Loop):
 
         (He et al. 2019 do so too, over all tokens of a window; here it is a mean over its batches.)
         """
-        if self.data.kind is not Kind.TOKENS:
+        if not self.data.kind.of_sequences:
             return loss
         return loss * len(x) / (x != PAD).sum()
 
@@ -172,7 +172,7 @@ class Fit(Loop):
         """`forward` compiled; under trainer.compile=auto it stays as it is if that fails."""
         auto = self.trainer.compile is Compile.auto
         otherwise = (lambda text: self.observer.warn(text)) if auto else None
-        whole = self.data.kind is not Kind.TOKENS
+        whole = not self.data.kind.of_sequences
         return compiled(forward, self.precision.device, whole=whole, otherwise=otherwise)
 
     def _step(self) -> None:
@@ -236,9 +236,9 @@ class Fit(Loop):
         self.meter.start()
 
     @property
-    def minds_epochs(self) -> bool:
-        """Whether the strategy wants to see the validation split after every epoch."""
-        return type(self.objective.filling("updates")).after_epoch is not Strategy.after_epoch
+    def sees_epochs(self) -> bool:
+        """True if the strategy wants to see the validation split after every epoch."""
+        return self.objective.filling("updates").sees_epochs
 
     def _look(self) -> tuple[Encoded, Tensor]:
         self.objective.eval()

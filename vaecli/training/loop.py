@@ -48,8 +48,8 @@ class Loop(ABC):
 
     @property
     @abstractmethod
-    def minds_epochs(self) -> bool:
-        """Whether the strategy wants to see the validation split after every epoch."""
+    def sees_epochs(self) -> bool:
+        """True if the strategy wants to see the validation split after every epoch."""
 
     @abstractmethod
     def update(self) -> bool:
@@ -80,7 +80,7 @@ class Loop(ABC):
             if decoder_moved:  # else the run is in the midst of a step, and time may not end it
                 over = self.out_of_time
                 at_end = over or not self.running
-                epoch_over = self.minds_epochs and self.step % self.per_epoch == 0
+                epoch_over = self.sees_epochs and self.step % self.per_epoch == 0
                 due = at_end or self.step % every == 0
                 if due or epoch_over:
                     self.pause(evaluate=due, epoch_over=epoch_over)

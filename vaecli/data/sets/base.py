@@ -27,6 +27,11 @@ class Kind(Enum):
     REAL = "real"  # any real number
     TOKENS = "tokens"  # numbers of words in a vocabulary
 
+    @property
+    def of_sequences(self) -> bool:
+        """True if an example is a sequence, (V, 1, T), and not an image."""
+        return self is Kind.TOKENS
+
 
 class Split(NamedTuple):
     """One part of a data set. Images are uint8 (N, C, H, W); real-valued data is float32.
@@ -37,9 +42,18 @@ class Split(NamedTuple):
     x: Tensor
     y: Tensor | None = None  # (N,) int64 class labels
     length: Tensor | None = None  # (N,) int64, of sequences: how much is not padding
+    memory_mapped: bool = False  # x lies in a file, stays there, and must not be copied whole
+
+    def to(self, device: torch.device) -> Split:
+        """The split on `device`; one in a memory-mapped file stays there."""
+        if self.memory_mapped:
+            return self
+        y = None if self.y is None else self.y.to(device)
+        length = None if self.length is None else self.length.to(device)
+        return Split(self.x.to(device), y, length)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity
 class Data:
     """A loaded data set, ready to be indexed.
 
@@ -61,8 +75,8 @@ class Data:
 
     def to(self, device: torch.device) -> Data:
         """Data whose batches arrive on `device`; splits held in a memory-mapped file stay there."""
-        move = {name: _move(getattr(self, name), device) for name in ("train", "val", "test")}
-        return replace(self, device=device, **move)
+        train, val, test = (part.to(device) for part in (self.train, self.val, self.test))
+        return replace(self, device=device, train=train, val=val, test=test)
 
     def batch(
         self, split: Split, index: Tensor, binarisation: torch.Generator | None = None
@@ -107,14 +121,3 @@ class DataSet(ABC):
     @abstractmethod
     def load(self) -> Data:
         """Read the files and split them. Raises UsageError naming the file that is at fault."""
-
-
-def is_memory_mapped(x: Tensor) -> bool:
-    """True if `x` is backed by a memory-mapped file and so must not be copied whole."""
-    return getattr(x, "memory_mapped", False)
-
-
-def _move(split: Split, device: torch.device) -> Split:
-    if is_memory_mapped(split.x):
-        return split
-    return Split(*(None if part is None else part.to(device) for part in split))

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from torch import Tensor
 
 from vaecli.core.errors import UsageError, require
 from vaecli.data.files.images import Binarise
-from vaecli.data.files.memory_map import Block, exceeds, gather
+from vaecli.data.files.memory_map import Block, Rows, exceeds, gather
 from vaecli.data.sets.image_set import ImageSet
 from vaecli.data.sets.place import place
 from vaecli.data.sets.split_set import require_fraction
@@ -69,7 +68,7 @@ class LocalSet(ImageSet):
 
     def gather(
         self, blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, *, facts: object
-    ) -> Tensor:
+    ) -> Rows:
         """As memory_map.gather, (M, C, H, W), after refusing binarisation of what it cannot hold.
 
         Binarised images are a copy, so they have to fit in memory.

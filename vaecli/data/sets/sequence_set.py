@@ -69,7 +69,7 @@ def unknown(x: Tensor) -> float:
 
 def lost(data: Data) -> str:
     """What of the training sequences no model sees, in words: "; 20.2 % cut, ..." or nothing."""
-    if data.kind is not Kind.TOKENS:
+    if not data.kind.of_sequences:
         return ""
     x, told = data.train.x, []
     if share := cut(x):

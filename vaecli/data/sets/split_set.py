@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vaecli.core.errors import require
+from vaecli.core.options import option_name
 from vaecli.data.sets.base import DataSet
 
 
@@ -18,8 +19,8 @@ class SplitSet(DataSet):
 
     @property
     def name(self) -> str:
-        """The option's name, which is the module's."""
-        return type(self).__module__.rsplit(".", 1)[-1]
+        """The option's name, as in `data=mnist`."""
+        return option_name(self)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecli.core.errors import require
-from vaecli.data.sets.base import Split, is_memory_mapped
+from vaecli.data.sets.base import Split
 
 FEWEST_EXAMPLES = 10  # below this a split has no meaning
 
@@ -30,18 +30,24 @@ class Plan:
     n_test: int
     n_val: int
 
-    def parts(self, x: Tensor, y: Tensor | None) -> tuple[Split, Split, Split]:
-        """(train, val, test) as contiguous views of x (M, ...) and y (M,), already in `order`.
+    def parts(
+        self, x: Tensor, y: Tensor | None, *, memory_mapped: bool = False
+    ) -> tuple[Split, Split, Split]:
+        """Cut examples that are already in `order` into the three parts.
 
-        Views of a memory-mapped file are marked as such, so that they are not copied whole.
+        Args:
+            x: examples (M, ...).
+            y: their labels (M,), or None.
+            memory_mapped: True if x lies in a file.
+
+        Returns:
+            (train, val, test), contiguous views of x and y.
         """
         ends = (0, self.n_test, self.n_test + self.n_val, len(self.order))
         test, val, train = (
-            Split(x[a:b], None if y is None else y[a:b])
+            Split(x[a:b], None if y is None else y[a:b], memory_mapped=memory_mapped)
             for a, b in zip(ends[:-1], ends[1:], strict=True)
         )
-        for part in (train, val, test):
-            part.x.memory_mapped = is_memory_mapped(x)  # an attribute does not pass to views
         return train, val, test
 
 

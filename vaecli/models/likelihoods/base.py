@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ class Likelihood(nn.Module):
     outputs: ClassVar[int] = 1  # decoder channels per data channel
     # Whether `start` is the constant of maximum likelihood: no decoder without a code beats it.
     start_is_best: ClassVar[bool] = False
+    learns_sigma: ClassVar[bool] = False  # p(x|z) = N(out, sigma^2 I), and sigma is a parameter
     kinds: ClassVar[frozenset[Kind]]  # kinds of data it is a density or mass function for
 
     def __post_init__(self) -> None:
@@ -28,6 +30,15 @@ class Likelihood(nn.Module):
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
+
+    @property
+    def sigma2(self) -> float | None:
+        """The variance of Gaussian pixels, p(x|z) = N(out, sigma2 I); None for any other p(x|z)."""
+        return None
+
+    def untrained(self) -> Self:
+        """A copy whose `start` fits all constants to the data, whatever was learned or given."""
+        return copy.deepcopy(self)
 
     @abstractmethod
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:

@@ -46,6 +46,11 @@ class Gaussian(Likelihood):
             "try likelihood.sigma=1.0, or likelihood=gaussian_learned to learn it",
         )
 
+    @property
+    def sigma2(self) -> float:
+        """sigma^2."""
+        return self.sigma**2
+
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
         """Each pixel's mean, (C, H, W)."""
         return mean.float()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class GaussianLearned(Likelihood):
     initial_sigma: float | None = None
 
     start_is_best: ClassVar[bool] = True
+    learns_sigma: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.GREY, Kind.COLOUR, Kind.REAL})
 
     def __post_init__(self) -> None:
@@ -60,6 +61,17 @@ class GaussianLearned(Likelihood):
     def log_sigma(self) -> Tensor:
         """The log of the current standard deviation, a scalar above MIN_LOG_SIGMA."""
         return MIN_LOG_SIGMA + softplus(self.raw_log_sigma - MIN_LOG_SIGMA)
+
+    @property
+    def sigma2(self) -> float:
+        """The current sigma^2."""
+        return math.exp(2 * self.log_sigma.item())
+
+    def untrained(self) -> Self:
+        """A copy whose `start` takes sigma from the data."""
+        copied = super().untrained()
+        copied.initial_sigma = None
+        return copied
 
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
         """Each pixel's mean, (C, H, W); sets sigma from the variance if none was given."""

@@ -61,7 +61,7 @@ class ConvFamily(Family):
         require(
             min(shape[1:]) >= SMALLEST_SIDE,
             "model",
-            type(self).__module__.rpartition(".")[2],
+            self.name,
             f"needs images of at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels; this data is "
             f"{'x'.join(map(str, shape))} (channels x height x width)",
             "use model=mlp, which fits any shape",

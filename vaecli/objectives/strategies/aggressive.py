@@ -32,6 +32,7 @@ class Aggressive(Strategy):
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"updates"})
+    sees_epochs: ClassVar[bool] = True
     stackable: ClassVar[bool] = False  # each run's inner loop ends by its own losses
 
     aggressive_max_updates: int = 100

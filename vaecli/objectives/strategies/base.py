@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
+from vaecli.core.options import option_name
 from vaecli.models.base import Family
 from vaecli.models.vae import VAE, Terms
 
@@ -42,7 +44,21 @@ class Strategy:
     """
 
     slots: ClassVar[frozenset[str]] = frozenset()
-    stackable: ClassVar[bool] = True  # False: what it does next depends on what the run found
+    sees_epochs: ClassVar[bool] = False  # True: `after_epoch` is called
+    stackable: ClassVar[bool] = True  # False: the next update depends on the run's own losses
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let classes of version 0.1, which have no `sees_epochs`, still see their epochs."""
+        super().__init_subclass__(**kwargs)
+        if "after_epoch" in vars(cls) and not cls.sees_epochs:
+            text = f"{cls.__name__} has after_epoch: set sees_epochs = True; an error from 0.3 on"
+            warnings.warn(text, FutureWarning, stacklevel=2)
+            cls.sees_epochs = True
+
+    @property
+    def name(self) -> str:
+        """The option's name, as in `strategy=free_bits`."""
+        return option_name(self)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
@@ -80,7 +96,10 @@ class Strategy:
         return state
 
     def after_epoch(self, state: State, validation: Encoded) -> State:
-        """Slot `updates`: called after every epoch with the encoded validation split."""
+        """Slot `updates`: called after every epoch with the encoded validation split.
+
+        Only if the class sets `sees_epochs`: the pass over the split is made for it.
+        """
         return state
 
 

@@ -39,7 +39,7 @@ class DecoderDropout(Strategy):
     def validate_model(self, model: Family, name: str) -> None:
         """The decoder reads x."""
         require(
-            model.autoregressive, "strategy", "decoder_dropout",
+            model.autoregressive, "strategy", self.name,
             f"needs a decoder that reads x, which that of model={name} does not",
             "use model=pixelcnn, or data=text model=lstm",
         )  # fmt: skip

@@ -209,7 +209,7 @@ class Stack(Loop):
             decoupled=first.trainer.optimizer is Optimizer.adamw,
         )
         self._bind_moments(groups)
-        # Settings that may differ from run to run become tensors: clip, beta, the strategy's numbers.
+        # Settings that may differ from run to run become tensors: clip, beta, a strategy's numbers.
         clips = [fit.trainer.clip for fit in fits]
         self._largest = None if clips[0] is None else torch.tensor(clips, device=device)
         self._betas = torch.stack([fit.betas for fit in fits])  # (S, T)

@@ -14,8 +14,14 @@ from vaecli.training.settings import Compile
 from vaecli.training.signals import StopRequests
 from vaecli.training.stack.stack import Stack
 
-COMMON = ("data.limit=700", "trainer.batch_size=100", "trainer.evaluate_every=0.7",
-          "trainer.max_steps=15", "schedule=linear", "data.binarise=dynamic")  # fmt: skip
+COMMON = (
+    "data.limit=700",
+    "trainer.batch_size=100",
+    "trainer.evaluate_every=0.7",
+    "trainer.max_steps=15",
+    "schedule=linear",
+    "data.binarise=dynamic",
+)
 
 
 def rows_of(fit):
@@ -62,9 +68,17 @@ def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path,
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
     path = write(tmp_path / "t.txt", ["ab " * (1 + n % 12) for n in range(400)])
-    common = ["data=text", f"data.path={path}", "data.level=char", "model=dilated_cnn",
-              "model.encoder_width=8", "decoder.width=8", "trainer.batch_size=16",
-              "trainer.max_steps=40", "strategy=encoder_steps"]  # fmt: skip
+    common = [
+        "data=text",
+        f"data.path={path}",
+        "data.level=char",
+        "model=dilated_cnn",
+        "model.encoder_width=8",
+        "decoder.width=8",
+        "trainer.batch_size=16",
+        "trainer.max_steps=40",
+        "strategy=encoder_steps",
+    ]
     eager, compiled = fits(common, [[], ["trainer.compile=on"]], tmp_path, "alone")
     torch._dynamo.reset()
     counters.clear()
@@ -120,9 +134,14 @@ def test_auto_goes_on_eagerly_where_compiling_fails_and_on_does_not(way, tmp_pat
 
 @pytest.mark.parametrize(
     ("setting", "device", "steps", "answer"),
-    [("auto", "cpu", 10**9, False), ("auto", "cuda", 10**6, True), ("auto", "cuda", 1000, False),
-     ("on", "cpu", 1, True), ("off", "cuda", 10**9, False)],
-)  # fmt: skip
+    [
+        ("auto", "cpu", 10**9, False),
+        ("auto", "cuda", 10**6, True),
+        ("auto", "cuda", 1000, False),
+        ("on", "cpu", 1, True),
+        ("off", "cuda", 10**9, False),
+    ],
+)
 def test_auto_compiles_long_runs_on_a_gpu(setting, device, steps, answer, monkeypatch):
     monkeypatch.setattr(compiling, "compiler", lambda: "g++")
     assert compiling.chosen(Compile(setting), torch.device(device), steps) is answer

@@ -34,9 +34,11 @@ def require_own_files(directory: Path) -> None:
             inside = stat.S_ISLNK(kind) and _leads_to(path, root)
             if not (inside or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 raise UsageError(
-                    "run", path, "is a link out of its directory, or no plain file",
+                    "run",
+                    path,
+                    "is a link out of its directory, or no plain file",
                     "put the file itself there, or remove it",
-                )  # fmt: skip
+                )
 
 
 def _leads_to(link: Path, root: Path) -> bool:

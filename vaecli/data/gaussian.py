@@ -65,9 +65,12 @@ class Gaussian(DataSet):
         free = free_bytes(torch.device("cpu"))
         need = WORK * 8 * dimensions * (self.examples + self.held_out)
         require(
-            free is None or need <= free, "data.examples", self.examples,
-            f"needs {need / 2**30:.3g} GiB, which are not free", "choose fewer",
-        )  # fmt: skip
+            free is None or need <= free,
+            "data.examples",
+            self.examples,
+            f"needs {need / 2**30:.3g} GiB, which are not free",
+            "choose fewer",
+        )
         require(self.seed >= 0, "data.seed", self.seed, "must be at least 0", "try data.seed=0")
 
     def load(self) -> Data:

@@ -48,18 +48,24 @@ class Sequences(SequenceSet):
         ):
             value = getattr(self, key)
             require(
-                least <= value and (most is None or value <= most), f"data.{key}", value,
+                least <= value and (most is None or value <= most),
+                f"data.{key}",
+                value,
                 f"must be at least {least}" + ("" if most is None else f" and at most {most:,}"),
                 f"try data.{key}={max(least, 1000)}",
-            )  # fmt: skip
+            )
 
     def load(self) -> Data:
         """Draw the sequences and divide them."""
         plan = plan_splits(
-            self.examples, seed=self.seed, val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction, limit=self.limit, key="data.examples",
+            self.examples,
+            seed=self.seed,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            limit=self.limit,
+            key="data.examples",
             value=self.examples,
-        )  # fmt: skip
+        )
         drawn = self.draw()[plan.order] + len(SPECIAL)
         words = (*SPECIAL, *(f"w{number}" for number in range(self.words)))
         sequences = [[*tokens, END] for tokens in drawn.tolist()]

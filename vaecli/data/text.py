@@ -49,14 +49,19 @@ class Text(SequenceSet):
         """Raise UsageError for keys outside their range, or no path."""
         super().validate()
         require(
-            bool(self.path), "data.path", "" if self.path is None else self.path,
-            "data=text needs to know where the text is", "add data.path=FILE, one example a line",
-        )  # fmt: skip
+            bool(self.path),
+            "data.path",
+            "" if self.path is None else self.path,
+            "data=text needs to know where the text is",
+            "add data.path=FILE, one example a line",
+        )
         require(
-            self.min_count >= 2, "data.min_count", self.min_count,
+            self.min_count >= 2,
+            "data.min_count",
+            self.min_count,
             "must be at least 2: the unknown token is learned from what occurs less often",
             "try data.min_count=2",
-        )  # fmt: skip
+        )
 
     def check_files(self) -> None:
         """Raise UsageError if there is no such file."""
@@ -84,19 +89,26 @@ class Text(SequenceSet):
             lines = short
         dropped = found - len(lines)
         plan = plan_splits(
-            len(lines), seed=self.seed, val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction, limit=self.limit, key="data.path", value=self.path,
-        )  # fmt: skip
+            len(lines),
+            seed=self.seed,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            limit=self.limit,
+            key="data.path",
+            value=self.path,
+        )
         lines = [lines[i] for i in plan.order.tolist()]
         training = lines[plan.n_test + plan.n_val :]
         vocabulary = Vocabulary.of(
             training, self.level, min_count=self.min_count, most=self.max_length
         )
         require(
-            len(vocabulary.words) > len(SPECIAL), "data.min_count", self.min_count,
+            len(vocabulary.words) > len(SPECIAL),
+            "data.min_count",
+            self.min_count,
             f"leaves no word: none occurs so often in the {len(training)} training lines",
             "try data.min_count=2, or data.level=char",
-        )  # fmt: skip
+        )
         numbers = vocabulary.numbers(lines, most=self.max_length)
         sequences = [[*tokens, END][: self.max_length] for tokens in numbers]
         return replace(self.assemble(sequences, vocabulary, plan), dropped=dropped)

@@ -43,9 +43,12 @@ class DilatedCNN(SequenceFamily):
         for key in ("width", "receptive_field"):
             value = getattr(capacity, key)
             require(
-                1 <= value <= 10**5, f"decoder.{key}", value, "must be from 1 to 100,000",
+                1 <= value <= 10**5,
+                f"decoder.{key}",
+                value,
+                "must be from 1 to 100,000",
                 f"try decoder.{key}={getattr(self.capacities['medium'], key)}",
-            )  # fmt: skip
+            )
 
     def decoder(
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity

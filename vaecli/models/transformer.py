@@ -37,9 +37,12 @@ class Transformer(SequenceFamily):
         """Raise UsageError unless there are whole heads of an even size."""
         super().validate_capacity(capacity)
         require(
-            capacity.width % (2 * HEADS) == 0, "decoder.width", capacity.width,
-            f"must be a multiple of {2 * HEADS}", "try decoder.width=128",
-        )  # fmt: skip
+            capacity.width % (2 * HEADS) == 0,
+            "decoder.width",
+            capacity.width,
+            f"must be a multiple of {2 * HEADS}",
+            "try decoder.width=128",
+        )
 
     def decoder(
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity

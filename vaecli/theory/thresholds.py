@@ -171,8 +171,10 @@ def _leading(scores: _Scores, count: int) -> Tensor:
     good = residual[order] <= 10 * TOLERANCE * values[order]
     converged = count if good.all() else int(np.argmin(good))
     require(
-        converged > 0, "data", scores.data.name,
+        converged > 0,
+        "data",
+        scores.data.name,
         f"its largest eigenvalue has not converged in {PASSES} passes over the data",
         "try data.image_size, which makes it smaller",
-    )  # fmt: skip
+    )
     return torch.from_numpy(values[order][:converged].copy())

@@ -33,9 +33,12 @@ def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
         long = steps * STEP_SECONDS >= 10 * COMPILE_SECONDS
         return able and device.type == "cuda" and long
     require(
-        able or setting is Compile.off, "trainer.compile", "on",
-        "needs a C++ compiler, and a CPU or a CUDA device", "install g++, or trainer.compile=off",
-    )  # fmt: skip
+        able or setting is Compile.off,
+        "trainer.compile",
+        "on",
+        "needs a C++ compiler, and a CPU or a CUDA device",
+        "install g++, or trainer.compile=off",
+    )
     return setting is Compile.on
 
 

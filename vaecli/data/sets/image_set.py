@@ -31,9 +31,12 @@ class ImageSet(SplitSet):
         super().validate()
         require_least("data.image_size", self.image_size, 2, example=28)
         require(
-            self.image_size is None or self.image_size <= MOST_PIXELS, "data.image_size",
-            self.image_size, f"must be at most {MOST_PIXELS:,}", "try data.image_size=64",
-        )  # fmt: skip
+            self.image_size is None or self.image_size <= MOST_PIXELS,
+            "data.image_size",
+            self.image_size,
+            f"must be at most {MOST_PIXELS:,}",
+            "try data.image_size=64",
+        )
 
     def require_binarisable(self, channels: int, *, real: bool = False) -> None:
         """Raise UsageError if images of so many channels, or real numbers, are to be binarised."""
@@ -112,8 +115,11 @@ class SmallImageSet(ImageSet):
             return x.contiguous()
         need, free = x.shape[0] * x.shape[1] * self.image_size**2, free_bytes(x.device)
         require(
-            free is None or need <= free, "data.image_size", self.image_size,
+            free is None or need <= free,
+            "data.image_size",
+            self.image_size,
             f"{len(x):,} images of that size need {need / 2**30:.3g} GiB, and there are "
-            f"{(free or 0) / 2**30:.3g}", "make them smaller, or use fewer: data.limit",
-        )  # fmt: skip
+            f"{(free or 0) / 2**30:.3g}",
+            "make them smaller, or use fewer: data.limit",
+        )
         return resize(x, self.image_size)

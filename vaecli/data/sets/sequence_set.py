@@ -32,9 +32,12 @@ class SequenceSet(SplitSet):
         require_fraction("data.test_fraction", self.test_fraction)
         require_least("data.max_length", self.max_length, 2, example=type(self).max_length)
         require(
-            self.max_length <= LONGEST, "data.max_length", self.max_length,
-            f"must be at most {LONGEST:,}", "try data.max_length=100",
-        )  # fmt: skip
+            self.max_length <= LONGEST,
+            "data.max_length",
+            self.max_length,
+            f"must be at most {LONGEST:,}",
+            "try data.max_length=100",
+        )
 
     def assemble(self, sequences: list[list[int]], vocabulary: Vocabulary, plan: Plan) -> Data:
         """Data from token lists in the order of `plan`, their ends among them, padded to T."""

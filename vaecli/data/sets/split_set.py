@@ -37,6 +37,9 @@ def require_fraction(key: str, value: float) -> None:
 def require_least(key: str, value: int | None, least: int, *, example: int) -> None:
     """Raise UsageError for a number below `least`; None stands for none."""
     require(
-        value is None or value >= least, key, value, f"must be at least {least}",
+        value is None or value >= least,
+        key,
+        value,
+        f"must be at least {least}",
         f"try {key}={example}",
-    )  # fmt: skip
+    )

@@ -77,9 +77,12 @@ def plan_splits(
     order = torch.randperm(n, generator=generator(seed, "split"))
     n_test = _share(n, test_fraction)
     require(
-        n - n_test >= 2, "data.test_fraction", test_fraction,
-        f"leaves {n - n_test} of {n} examples to train on and to validate", "try 0.1",
-    )  # fmt: skip
+        n - n_test >= 2,
+        "data.test_fraction",
+        test_fraction,
+        f"leaves {n - n_test} of {n} examples to train on and to validate",
+        "try 0.1",
+    )
     n_val = _share(n - n_test, val_fraction)
     n_train = n - n_test - n_val
     require(

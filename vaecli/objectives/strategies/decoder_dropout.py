@@ -32,17 +32,22 @@ class DecoderDropout(Strategy):
     def validate(self) -> None:
         """Something is dropped; 1 leaves the decoder nothing but z."""
         require(
-            0 < self.dropped <= 1, "strategy.dropped", self.dropped,
-            "must be above 0 and at most 1", "Bowman et al. 2016 drop 0.25 to 0.38",
-        )  # fmt: skip
+            0 < self.dropped <= 1,
+            "strategy.dropped",
+            self.dropped,
+            "must be above 0 and at most 1",
+            "Bowman et al. 2016 drop 0.25 to 0.38",
+        )
 
     def validate_model(self, model: Family, name: str) -> None:
         """The decoder reads x."""
         require(
-            model.autoregressive, "strategy", self.name,
+            model.autoregressive,
+            "strategy",
+            self.name,
             f"needs a decoder that reads x, which that of model={name} does not",
             "use model=pixelcnn, or data=text model=lstm",
-        )  # fmt: skip
+        )
 
     def install(self, vae: VAE) -> None:
         """Stand between x and the decoder."""

@@ -32,9 +32,14 @@ def forward_pass(vae: VAE, strategy: Strategy) -> Callable:
     """
 
     def forward(
-        leaves: Tensors, buffers: Tensors, numbers: Tensors, x: Tensor, noise: Tensors,
-        beta: Tensor, state: Tensors,
-    ) -> Outcome:  # fmt: skip
+        leaves: Tensors,
+        buffers: Tensors,
+        numbers: Tensors,
+        x: Tensor,
+        noise: Tensors,
+        beta: Tensor,
+        state: Tensors,
+    ) -> Outcome:
         terms = functional_call(vae, (leaves, buffers), (x, noise))
         return outcome(terms, dataclasses.replace(strategy, **numbers), beta, state)
 

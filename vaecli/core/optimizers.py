@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import unwrap
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.optim import Optimizer
@@ -26,14 +26,15 @@ def light(kind: type[Kind]) -> type[Kind]:
     methods: dict[str, Callable] = {name: unwrap(getattr(kind, name)) for name in WRAPPED}
     step = torch.no_grad()(methods["step"])
     step.hooked = True  # type: ignore[attr-defined]  # else it is wrapped again, for the profiler
-    return type(kind.__name__, (kind,), {**methods, "step": step})
+    subclass = type(kind.__name__, (kind,), {**methods, "step": step})
+    return cast(type[Kind], subclass)
 
 
 Adam, AdamW = light(torch.optim.Adam), light(torch.optim.AdamW)
 
 
 def take_moments(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Take the moments from `state`; all settings stay those of the run's own config.
+    """Take the moments from `state`; all settings stay those of the run's config.
 
     Raises ValueError for moments of other weights: Adam's kernel compares neither shapes nor
     strides.

@@ -44,5 +44,7 @@ class Digits(SmallImageSet):
 
 def _file() -> Path:
     """The file within scikit-learn, whose import would take longer than everything else here."""
-    package = find_spec("sklearn").submodule_search_locations[0]
-    return Path(package) / "datasets" / "data" / "digits.csv.gz"
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("data=digits needs scikit-learn")
+    return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"

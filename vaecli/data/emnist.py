@@ -30,7 +30,7 @@ class Emnist(IdxSet):
     split: EmnistSplit = EmnistSplit.balanced
 
     def files(self) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
-        """(folder, images, labels) of the training part, and of the test part."""
+        """Folder, images and labels of the training part, and of the test part."""
         train, test = (
             (
                 self.directory / "EMNIST" / "raw",
@@ -55,4 +55,4 @@ class Emnist(IdxSet):
     def _upright(self, part: Split) -> Split:
         # The files hold each image transposed, and number the letters a..z from 1.
         first = 1 if self.split is EmnistSplit.letters else 0
-        return Split(part.x.transpose(2, 3), part.y - first)
+        return Split(part.x.transpose(2, 3), None if part.y is None else part.y - first)

@@ -1,4 +1,4 @@
-"""The user's own pictures: path/<class>/*.png, or a flat folder without classes."""
+"""Pictures of the user: path/<class>/*.png, or a flat folder without classes."""
 
 # M examples used, C channels, H height, W width
 
@@ -82,7 +82,7 @@ class ImageFolder(LocalSet):
         return files, torch.tensor([number[part[0]] for part in parts])
 
     def _decoded(self, file: Path) -> Tensor:
-        return decode(file, self.channels, self.image_size, key="data.path", value=self.path)
+        return decode(file, self.channels, self.image_size, key="data.path", value=str(self.path))
 
     def _blocks(self, files: list[Path], shape: tuple[int, ...]) -> Iterator[Block]:
         for row, file in enumerate(files):

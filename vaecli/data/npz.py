@@ -1,4 +1,4 @@
-"""The user's own arrays: images as uint8 or real numbers as floats, in a .npz or .npy file."""
+"""Arrays of the user: images as uint8 or real numbers as floats, in a .npz or .npy file."""
 
 # N examples, M of them used, C channels, H height, W width, D dimensions of vectors
 
@@ -63,7 +63,7 @@ class Npz(LocalSet):
         y = self._labels(self.label_key, "label_key", names, n)
         train, val, test = plan.parts(x, None if y is None else y[plan.order], memory_mapped=mapped)
         if self.test_key:
-            test = self._test_part(names)
+            test = self._test_part(self.test_key, names)
             require(
                 test.x.shape[1:] == train.x.shape[1:] and test.x.dtype == train.x.dtype,
                 "data.test_key",
@@ -73,9 +73,9 @@ class Npz(LocalSet):
             )
         return self.assemble(train, val, test)
 
-    def _test_part(self, names: list[str] | None) -> Split:
-        n = self._header(self.test_key, names).shape[0]
-        x, mapped = self._gathered(self.test_key, names, torch.arange(n))
+    def _test_part(self, key: str, names: list[str] | None) -> Split:
+        n = self._header(key, names).shape[0]
+        x, mapped = self._gathered(key, names, torch.arange(n))
         y = None
         if self.test_label_key is not None:
             y = self._labels(self.test_label_key, "test_label_key", names, n)
@@ -95,23 +95,23 @@ class Npz(LocalSet):
             which = "key" if key == self.key else "test_key"
             self._require_array(key, which, names)
         try:
-            found = arrays.header(self.location, None if names is None else key)
+            header = arrays.header(self.location, None if names is None else key)
         except arrays.UNREADABLE as error:
             self.fault(f"the array {key} cannot be read ({error})", SAVE_AGAIN)
-        real = found.dtype.kind == "f"
-        if not real and found.dtype != np.uint8:
+        real = header.dtype.kind == "f"
+        if not real and header.dtype != np.uint8:
             self.fault(
-                f"the array {key} is of type {found.dtype}",
+                f"the array {key} is of type {header.dtype}",
                 "store images as uint8 (0..255), real numbers as float32",
             )
-        if 0 in found.shape or not (2 if real else 3) <= len(found.shape) <= 4:
+        if 0 in header.shape or not (2 if real else 3) <= len(header.shape) <= 4:
             self.fault(
-                f"the array {key} has shape {found.shape}",
+                f"the array {key} has shape {header.shape}",
                 "store images as (N, H, W), (N, H, W, C) or (N, C, H, W), real vectors as (N, D)",
             )
-        if len(found.shape) == 4 and not {found.shape[1], found.shape[3]} & {1, 3}:
+        if len(header.shape) == 4 and not {header.shape[1], header.shape[3]} & {1, 3}:
             self.fault(
-                f"the array {key} of shape {found.shape} has no axis of 1 or 3 channels",
+                f"the array {key} of shape {header.shape} has no axis of 1 or 3 channels",
                 "store images as (N, H, W, C) or (N, C, H, W) with 1 or 3 channels",
             )
         require(
@@ -121,7 +121,7 @@ class Npz(LocalSet):
             f"only uint8 images are resized, and {key} holds real numbers",
             "use data.image_size=null",
         )
-        return found
+        return header
 
     def _require_array(self, key: str, which: str, names: list[str]) -> None:
         require(
@@ -142,7 +142,7 @@ class Npz(LocalSet):
             self._blocks(key, names, order, shape[0]),
             (len(order), *example.shape[1:]),
             example.dtype,
-            facts=(source, self.image_size, hashlib.sha256(order.numpy()).hexdigest()),
+            facts=(source, self.image_size, hashlib.sha256(order.numpy().data).hexdigest()),
         )
 
     def _blocks(self, key: str, names: list[str] | None, order: Tensor, n: int) -> Iterator[Block]:

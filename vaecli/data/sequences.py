@@ -1,4 +1,4 @@
-"""Synthetic sequences whose source is known: nothing to download, and truth to measure against."""
+"""Synthetic sequences from a source with known probabilities: a truth to measure against."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST = {"examples": 10**6, "words": 10**4}
 
 
 class Source(Enum):
-    """Where the sequences come from."""
+    """The source of the sequences."""
 
     lstm = "lstm"
     markov = "markov"

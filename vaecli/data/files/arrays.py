@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class Header(NamedTuple):
-    """What a file says of an array."""
+    """The shape and type of an array, as its file states them."""
 
     shape: tuple[int, ...]
     fortran_order: bool

@@ -1,8 +1,8 @@
 """Data that may not fit in memory: gathered into a tensor, or once into a memory-mapped file.
 
 Both hold the rows in the order of the splits, so that each split is a contiguous view and nothing
-is copied; one code indexes either. The mapped file is a cache of vaecli's own, in the folder
-$VAECLI_CACHE/memmap (~/.cache/vaecli/memmap); deleting it only costs the time to write it again.
+is copied; one code indexes either. The mapped file is a cache in the folder $VAECLI_CACHE/memmap
+(~/.cache/vaecli/memmap); deleting it only costs the time to write it again.
 """
 
 # M examples used
@@ -40,7 +40,16 @@ log = logging.getLogger(__name__)
 
 
 def exceeds(shape: tuple[int, ...], dtype: np.dtype, limit_gb: float) -> bool:
-    """Whether an array of this shape and type is larger than `limit_gb`."""
+    """Compare the size of an array with a limit.
+
+    Args:
+        shape: of the array.
+        dtype: of its numbers.
+        limit_gb: in 10^9 bytes.
+
+    Returns:
+        True if the array is larger.
+    """
     return math.prod(shape) * dtype.itemsize > limit_gb * GIGABYTE
 
 

@@ -1,4 +1,4 @@
-"""What a data set is: whole splits held as tensors, and batches gathered from them by index."""
+"""Data sets: splits held as tensors, and batches gathered from them by index."""
 
 # N examples, B batch, C channels, H height, W width
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What the values are; the automatic likelihood follows from it."""
+    """The kind of values in the data; the automatic likelihood follows from it."""
 
     BINARY = "binary"  # every pixel 0 or 1
     GREY = "grey"  # one channel in [0, 1]
@@ -41,7 +41,7 @@ class Split(NamedTuple):
 
     x: Tensor
     y: Tensor | None = None  # (N,) int64 class labels
-    length: Tensor | None = None  # (N,) int64, of sequences: how much is not padding
+    length: Tensor | None = None  # (N,) int64, tokens of each sequence without padding
     memory_mapped: bool = False  # x lies in a file, stays there, and must not be copied whole
 
     def to(self, device: torch.device) -> Split:
@@ -71,7 +71,7 @@ class Data:
     device: torch.device = torch.device("cpu")
     vocabulary: Vocabulary | None = None  # of sequences
     dropped: int = 0  # sequences that were too long
-    source: LSTMSource | MarkovSource | None = None  # what sequences were drawn from, if known
+    source: LSTMSource | MarkovSource | None = None  # the source of synthetic sequences
 
     def to(self, device: torch.device) -> Data:
         """Data whose batches arrive on `device`; splits held in a memory-mapped file stay there."""
@@ -81,11 +81,17 @@ class Data:
     def batch(
         self, split: Split, index: Tensor, binarisation: torch.Generator | None = None
     ) -> Tensor:
-        """The examples at `index` (B,) as float32 (B, C, H, W) on `self.device`.
+        """Gather the examples at `index`.
 
-        `binarisation` draws the pixels of a dynamically binarised training batch; without it the
-        grey levels themselves are returned. Of sequences: int64 (B, 1, 1, L), L the longest of
-        them, so that no forward pass is spent on padding.
+        Args:
+            split: one of this data's splits.
+            index: (B,) int64.
+            binarisation: draws the pixels of a dynamically binarised training batch; None returns
+                the grey levels.
+
+        Returns:
+            Images float32 (B, C, H, W), sequences int64 (B, 1, 1, L), on `self.device`. L is the
+            length of the longest of them, so that no forward pass is spent on padding.
         """
         index = index.to(split.x.device)
         # index_select: ten times faster than indexing for a batch of small images on a CPU.
@@ -95,7 +101,7 @@ class Data:
         return self.ready(rows, binarisation)
 
     def ready(self, rows: Tensor, binarisation: torch.Generator | None = None) -> Tensor:
-        """Rows of a split, wherever they lie, as `batch` returns them."""
+        """Convert rows of a split, on any device, to the form that `batch` returns."""
         rows = rows.to(self.device, non_blocking=True)
         if rows.dtype != torch.uint8:
             return rows if rows.is_floating_point() else rows.long()
@@ -115,7 +121,7 @@ class DataSet(ABC):
     def check_files(self) -> None:  # noqa: B027 - embedded and synthetic data have no files
         """Raise UsageError if files are missing and may not be downloaded; reads nothing.
 
-        `load` checks the same; this is for refusing a whole sweep before its first run.
+        `load` checks the same; this refuses a sweep before its first run.
         """
 
     @abstractmethod

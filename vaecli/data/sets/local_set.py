@@ -1,4 +1,4 @@
-"""What sets made of the user's own files share: a path, a random test part, a memory limit."""
+"""Base of the sets of the user's files: a path, a random test part, a memory limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LocalSet(ImageSet):
     @property
     def location(self) -> Path:
         """`path`: ~ expanded, relative to the working directory."""
-        return place("data.path", self.path)
+        return place("data.path", self.path or "")
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range, or no path."""
@@ -51,7 +51,7 @@ class LocalSet(ImageSet):
         )
 
     def plan(self, n: int, test_fraction: float) -> Plan:
-        """How n examples are divided."""
+        """Divide n examples."""
         return plan_splits(
             n,
             seed=self.seed,
@@ -63,15 +63,27 @@ class LocalSet(ImageSet):
         )
 
     def fault(self, rule: str, remedy: str) -> NoReturn:
-        """Refuse what is found at `path`."""
+        """Refuse the files at `path`."""
         raise UsageError("data.path", self.path, rule, remedy)
 
     def gather(
         self, blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, *, facts: object
     ) -> Rows:
-        """As memory_map.gather, (M, C, H, W), after refusing binarisation of what it cannot hold.
+        """Gather rows by `memory_map.gather`, after a check of `binarise`.
 
         Binarised images are a copy, so they have to fit in memory.
+
+        Args:
+            blocks: positions and rows.
+            shape: (M, C, H, W) of the result.
+            dtype: of its numbers.
+            facts: everything that determines the rows.
+
+        Returns:
+            The rows, and where they lie.
+
+        Raises:
+            UsageError: the images cannot be binarised, or the cache cannot be written.
         """
         self.require_binarisable(shape[1], real=dtype.kind == "f")
         require(

@@ -1,4 +1,4 @@
-"""What all sets share that are divided by a seed: their common keys, and checks of such keys."""
+"""Base of the sets that are divided by a seed: their common keys, and checks of keys."""
 
 from __future__ import annotations
 
@@ -35,7 +35,14 @@ def require_fraction(key: str, value: float) -> None:
 
 
 def require_least(key: str, value: int | None, least: int, *, example: int) -> None:
-    """Raise UsageError for a number below `least`; None stands for none."""
+    """Raise UsageError for a number that is too small.
+
+    Args:
+        key: the config key.
+        value: its value; None is no limit, and passes.
+        least: smallest value allowed.
+        example: a value to propose.
+    """
     require(
         value is None or value >= least,
         key,

@@ -1,4 +1,4 @@
-"""Who goes where: which examples form the training, validation and test parts, by `data.seed`."""
+"""The training, validation and test parts of a data set, drawn by `data.seed`."""
 
 # N examples of the source, M examples used
 
@@ -17,7 +17,7 @@ FEWEST_EXAMPLES = 10  # below this a split has no meaning
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator of its own for each purpose, so that no draw shifts another."""
+    """A CPU generator for one purpose; streams of two purposes do not shift each other."""
     digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -61,11 +61,22 @@ def plan_splits(
     key: str = "data.name",
     value: object = "",
 ) -> Plan:
-    """Shuffle n examples by `seed` and divide them.
+    """Shuffle n examples and divide them.
 
-    `test_fraction` is of all n, `val_fraction` of what remains, and at most `limit` training
-    examples are kept. A wish for 0 < fraction gets at least one example. Raises UsageError, which
-    names `key` and `value`, if there are fewer than FEWEST_EXAMPLES, or none is left to train on.
+    Args:
+        n: examples of the source.
+        seed: of the order.
+        val_fraction: share of the examples that are not for testing.
+        test_fraction: share of all n. A fraction above 0 gets at least one example.
+        limit: use at most this many training examples.
+        key: config key to name if there are fewer than FEWEST_EXAMPLES.
+        value: its value.
+
+    Returns:
+        The rows of each part.
+
+    Raises:
+        UsageError: too few examples, or none for training.
     """
     require(
         n >= FEWEST_EXAMPLES,

@@ -71,7 +71,16 @@ class Gaussian(Likelihood):
         return out.float() + self.sigma * standard_normal(noise)
 
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        """(x - m) / sigma, (N, D)."""
+        """Compute (x - m) / sigma.
+
+        Args:
+            x: examples (N, C, H, W).
+            mean: (C, H, W) of each pixel over the training set.
+            variance: likewise.
+
+        Returns:
+            (N, D).
+        """
         return (x - mean).flatten(1) / self.sigma
 
 

@@ -26,7 +26,7 @@ class GaussianLearned(Likelihood):
     """p(x|z) = N(x; out, sigma^2 I) with one learned sigma (Rybkin et al. 2021, sigma-VAE).
 
     The optimal sigma^2 is the mean squared error, so beta 1 is the honest evidence bound and
-    no weight between reconstruction and KL is left to tune. log sigma is bounded below smoothly,
+    there is no weight between reconstruction and KL to tune. log sigma is bounded below smoothly,
     as in the authors' code, so that its gradient never vanishes.
 
     initial_sigma: sigma at the start, in units of the data. None takes the standard deviation of
@@ -74,7 +74,7 @@ class GaussianLearned(Likelihood):
         return copied
 
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
-        """Each pixel's mean, (C, H, W); sets sigma from the variance if none was given."""
+        """Each pixel's mean, (C, H, W); takes sigma from the variance if it has no initial one."""
         if self.initial_sigma is None:
             # Constant data has no variance; start it within reach of the floor, not on it.
             log_sigma = (0.5 * variance.mean().log()).clamp(min=MIN_LOG_SIGMA + 1)
@@ -98,7 +98,16 @@ class GaussianLearned(Likelihood):
         return out.float() + self.log_sigma.exp() * standard_normal(noise)
 
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        """(x - m) / sigma with the best sigma of a decoder without a code, (N, D)."""
+        """Compute (x - m) / sigma with the best sigma of a decoder without a code.
+
+        Args:
+            x: examples (N, C, H, W).
+            mean: (C, H, W) of each pixel over the training set.
+            variance: likewise.
+
+        Returns:
+            (N, D).
+        """
         return (x - mean).flatten(1) / variance.mean().sqrt().clamp(min=math.exp(MIN_LOG_SIGMA))
 
 

@@ -36,7 +36,7 @@ class LatentSequence(Prior):
         self.register_buffer("var", torch.tensor(1 - a * a), persistent=False)
 
     def draws(self, eps: Tensor) -> Tensor:
-        """Draws from the prior, made of standard normal eps (..., Z)."""
+        """Turn standard normal eps (..., Z) into draws from the prior."""
         a, spread = self.a.to(eps), self.var.sqrt().to(eps)
         codes = list(eps.unflatten(-1, (self.steps, -1)).unbind(-2))
         for t in range(1, self.steps):
@@ -44,7 +44,7 @@ class LatentSequence(Prior):
         return torch.cat(codes, dim=-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(K, B, Z) -> (K, B), nats."""
+        """Log p(z): (K, B, Z) -> (K, B), nats."""
         a, var = self.a.to(z), self.var.to(z)
         first, others, before = self._apart(z)
         eps = torch.cat([first, (others - a * before) / var.sqrt()], dim=-1)

@@ -1,4 +1,4 @@
-"""A trained linear VAE, and the figures that were measured of it, beside its optimum."""
+"""A trained linear VAE beside its optimum, figure by figure."""
 
 # N examples, D = C*H*W pixels, k latent dimensions, J = min(k, D) leading directions; nats per
 # example
@@ -29,16 +29,25 @@ MOST_ROWS = 10  # latent dimensions that are compared one by one
 def compare(
     vae: VAE, data: Data, *, split: str, beta: float, diagnosis: dict
 ) -> list[dict[str, Any]] | None:
-    """Rows {figure, theory, measured, standard_error} of a diagnosis beside the optimum.
+    """Compare a diagnosis with the optimum.
 
-    diagnosis: what `diagnosis.diagnose` made of `vae` on `split`, Estimates or their dicts; a
-    figure that it lacks gets no row. theory is the optimum of the training split, averaged over
-    exactly the examples of `split` that were diagnosed, so the standard errors (None: not known)
-    overstate the noise: they contain the spread between examples, which both sides share.
+    The theory's figures are those of the training split's optimum, averaged over exactly the
+    examples of `split` that were diagnosed. So the standard errors (None: unknown) overstate the
+    noise: they contain the spread between examples, which both sides share. A strategy that
+    changes the loss moves the optimum; the rows then show by how much.
 
-    None where theory is silent: a model that is not linear-Gaussian, beta = 0, a learned sigma
-    without an optimum, more than MOST_PIXELS pixels. A strategy that changes the loss moves the
-    optimum; the rows then tell by how much.
+    Args:
+        vae: the trained model.
+        data: its data.
+        split: the split of the diagnosis.
+        beta: the run's target.
+        diagnosis: of `vae` on `split`, with Estimates or their dicts. A figure that it lacks gets
+            no row.
+
+    Returns:
+        Rows {figure, theory, measured, standard_error}. None if there is no theory: a model that is
+        not linear-Gaussian, beta = 0, a learned sigma without an optimum, more than MOST_PIXELS
+        pixels.
     """
     decoder = linear_gaussian(vae)
     if decoder is None or beta <= 0 or math.prod(data.shape) > MOST_PIXELS:
@@ -108,7 +117,7 @@ def _dimension_rows(best: Optimum, diagnosis: dict) -> list[dict[str, Any]]:
 def _row(
     figure: str, theory: float, measured: Any, standard_error: float | None = None
 ) -> dict[str, Any]:
-    """`measured` is a number, or an Estimate with its own standard error, or that as a dict."""
+    """`measured` is a number, or an Estimate with its standard error, or that as a dict."""
     if hasattr(measured, "_asdict"):
         measured = measured._asdict()
     if isinstance(measured, dict):
@@ -136,7 +145,8 @@ class Principal(NamedTuple):
 def principal(data: Data) -> Principal:
     """The eigendecomposition of the training split's 1/N covariance; computed once a data set."""
     n, d = len(data.train.x), math.prod(data.shape)
-    mean = sum(x.sum(0) for x in _chunks(data, "train", n)) / n
+    zero = torch.zeros(d, dtype=torch.float64)
+    mean = sum((x.sum(0) for x in _chunks(data, "train", n)), zero) / n
     scatter = torch.zeros(d, d, dtype=torch.float64)
     for x in _chunks(data, "train", n):
         centred = x - mean
@@ -146,19 +156,29 @@ def principal(data: Data) -> Principal:
 
 
 def moments(data: Data, split: str, latent_dim: int, *, samples: int | None = None) -> Moments:
-    """Of the first `samples` examples (None: all) of `split`, as `optimum` takes them."""
+    """Moments of a split in the training split's principal directions, for `optimum`.
+
+    Args:
+        data: the data set.
+        split: train, val or test.
+        latent_dim: k; the min(k, D) leading directions are used.
+        samples: use the first N examples only; None: all.
+
+    Returns:
+        Mean, covariance and total variance.
+    """
     n = len(getattr(data, split).x) if samples is None else samples
-    found = principal(data)
-    leading = found.directions[:, :latent_dim]  # (D, J)
+    mean, _, directions = principal(data)
+    leading = directions[:, :latent_dim]  # (D, J)
     along, total = [], 0.0
     for x in _chunks(data, split, n):
-        centred = x - found.mean
+        centred = x - mean
         along.append(centred @ leading)
         total += centred.square().sum().item()
     y = torch.cat(along)  # (N, J)
-    mean = y.mean(0)
-    y -= mean
-    return Moments(mean, y.T @ y / n, total / n)
+    mean_along = y.mean(0)
+    y -= mean_along
+    return Moments(mean_along, y.T @ y / n, total / n)
 
 
 def _chunks(data: Data, split: str, n: int) -> Iterator[Tensor]:
@@ -177,7 +197,7 @@ class Decoder(NamedTuple):
 
 
 def linear_gaussian(vae: VAE) -> Decoder | None:
-    """The decoder of `vae` if theory speaks of it: linear, Gaussian, prior and posterior plain."""
+    """The decoder of `vae` if it is linear and Gaussian, with plain prior and posterior."""
     plain = type(vae.posterior) is Posterior and type(vae.prior) is StandardNormal
     sigma2 = vae.likelihood.sigma2
     if not plain or type(vae.decoder) is not LinearDecoder or sigma2 is None:

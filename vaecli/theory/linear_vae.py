@@ -35,7 +35,7 @@ class Moments(NamedTuple):
 
 
 class Optimum(NamedTuple):
-    """What the best linear VAE gives, on the split that it was solved or measured for."""
+    """The figures of the best linear VAE, on the training split or on that of the moments."""
 
     sigma2: float  # s2, of p(x|z)
     theta: float  # beta s2: only directions of more variance are in use
@@ -64,17 +64,25 @@ def optimum(
 ) -> Optimum:
     """The global optimum of E[-log p(x|z)] + beta KL over W, b, q and, if sigma2 is None, s2.
 
-    eigenvalues: (D,) of the training split's 1/N covariance, descending. latent_dim may exceed D.
-    moments: of another split, on which the optimum's figures are wanted; None: the training split.
-
     W_j = sqrt(l_j - theta) u_j; q(z_j|x) has mean sqrt(l_j - theta)/l_j u_j'(x - m) and variance
     theta/l_j. On the training split then KL_j = 1/2 log(l_j/theta), Var_x[mu_j] = 1 - theta/l_j,
     and the residual of a direction in use is theta. On another split the same model is averaged
     over that split's moments.
 
-    Raises ValueError for beta <= 0, and if a learned s2 has no unique optimum: with a latent
-    dimension for every direction that varies (r of D) and beta <= D/r it falls to zero, or is
-    undetermined at equality.
+    Args:
+        eigenvalues: (D,) of the training split's 1/N covariance, descending.
+        latent_dim: k; may exceed D.
+        beta: weight of the KL.
+        sigma2: s2 of p(x|z); None: it is learned.
+        moments: of another split, to compute the optimum's figures on; None: the training split.
+
+    Returns:
+        The optimum.
+
+    Raises:
+        ValueError: beta <= 0, or a learned s2 has no unique optimum: with a latent dimension for
+            every direction that varies (r of D) and beta <= D/r it falls to zero, or is
+            undetermined at equality.
     """
     if not beta > 0:
         raise ValueError(f"beta={beta} must be above 0: without a KL term there is no optimum")
@@ -132,8 +140,8 @@ def optimum(
 def _learned_sigma2(lam: Tensor, j: int, beta: float) -> float:
     """The root s2 of sum_{i<=j} min(l_i/s2, beta) + sum_{i>j} l_i/s2 = D, for lam (D,).
 
-    With a directions in use it is sum_{i>a} l_i / (D - beta a). Taken in as long as the next one
-    exceeds beta s2, which keeps the denominator positive and lowers s2 each time.
+    With a directions in use it is sum_{i>a} l_i / (D - beta a). Directions are added as long as the
+    next one exceeds beta s2, which keeps the denominator positive and lowers s2 each time.
     """
     d = len(lam)
     # Directions that do not vary cost nothing to explain, so they do not hold sigma up.
@@ -158,10 +166,19 @@ def _learned_sigma2(lam: Tensor, j: int, beta: float) -> float:
 
 
 def log_px(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> Tensor:
-    """Log N(x; bias, W W' + sigma2 I): x (N, D), weight (D, k), bias (D,) -> (N,) float64.
+    """Log N(x; bias, W W' + sigma2 I), exact for any linear-Gaussian decoder.
 
-    Exact for any linear-Gaussian decoder, by the k x k matrix W'W + sigma2 I (Woodbury).
+    Args:
+        x: examples (N, D).
+        weight: W (D, k).
+        bias: (D,).
+        sigma2: variance of p(x|z).
+
+    Returns:
+        (N,) float64 nats.
     """
+    # Woodbury with the k x k matrix M = W'W + sigma2 I = L L':
+    #   (W W' + sigma2 I)^-1 = (I - W M^-1 W') / sigma2,   det = det(M) sigma2^(D - k)
     x, weight, bias = x.double(), weight.double(), bias.double()
     d, k = weight.shape
     L = _cholesky(weight, sigma2)
@@ -173,9 +190,16 @@ def log_px(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> Tensor:
 
 
 def posterior(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> tuple[Tensor, Tensor]:
-    """The exact p(z|x): x (N, D), weight (D, k), bias (D,) -> mean (N, k), covariance (k, k).
+    """The exact p(z|x) of a linear-Gaussian decoder.
 
-    The covariance is the same for every x. Both float64.
+    Args:
+        x: examples (N, D).
+        weight: W (D, k).
+        bias: (D,).
+        sigma2: variance of p(x|z).
+
+    Returns:
+        Mean (N, k), and the covariance (k, k), the same for every x. Both float64.
     """
     x, weight, bias = x.double(), weight.double(), bias.double()
     L = _cholesky(weight, sigma2)
@@ -184,6 +208,6 @@ def posterior(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> tuple[T
 
 
 def _cholesky(weight: Tensor, sigma2: float) -> Tensor:
-    """Of W'W + sigma2 I, (k, k), lower."""
+    """The lower Cholesky factor of W'W + sigma2 I, (k, k)."""
     k = weight.shape[1]
     return torch.linalg.cholesky(weight.T @ weight + sigma2 * torch.eye(k).to(weight))

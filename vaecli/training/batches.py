@@ -1,4 +1,4 @@
-"""Which examples each update sees: by index, with no loader in between."""
+"""The batches of a run, gathered by index, with no loader in between."""
 
 # N training examples, B batch
 

@@ -22,11 +22,19 @@ MOST_GRAPHS = 256
 
 
 def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
-    """Whether a run of `steps` updates is compiled.
+    """Decide if a run is compiled.
 
-    auto: on a GPU, if the run takes ten times as long as compiling. Not on a CPU, where an MLP
-    gains little and a convolutional net loses (docs/speed.md).
-    Raises UsageError if it is asked for and cannot be done.
+    Args:
+        setting: auto compiles on a GPU, if the run takes ten times as long as compiling. Not on a
+            CPU, where an MLP gains little and a convolutional net loses (docs/speed.md).
+        device: of the run.
+        steps: updates of the run.
+
+    Returns:
+        True if it is compiled.
+
+    Raises:
+        UsageError: the setting is `on`, and there is no compiler for this device.
     """
     able = device.type in ("cpu", "cuda") and compiler() is not None
     if setting is Compile.auto:
@@ -54,16 +62,23 @@ def compiled(
     whole: bool = True,
     otherwise: Callable[[str], None] | None = None,
 ) -> Callable[..., Outcome]:
-    """`forward`, compiled at its first call, with its shapes fixed; on a GPU as a CUDA graph.
+    """Compile `forward` at its first call, with its shapes fixed; on a GPU as a CUDA graph.
 
-    whole: as one graph; if not, what torch.compile leaves alone, an LSTM say, runs as it is.
-    otherwise: if compiling fails it is told why, and `forward` goes on as it is; without it, the
-    error is raised.
+    Only tensors change from call to call. So there is one compilation for every way in which the
+    two halves of the model move, for every width of a batch of sequences, and again for a stack
+    that a run has left. The compilations of earlier runs are dropped: torch.compile counts all of
+    them against one limit.
 
-    Nothing changes from call to call but tensors, so it is compiled once for every way in which the
-    two halves of the model move, of sequences for every width of a batch; and again for a stack
-    that a run has left. What was compiled for the runs before is dropped: torch.compile counts all
-    of them against one limit.
+    Args:
+        forward: the forward pass.
+        device: of the run.
+        whole: compile it as one graph; if False, parts that torch.compile cannot take, such as an
+            LSTM, run as they are.
+        otherwise: called with the reason if compiling fails; `forward` then runs as it is. None
+            raises the error.
+
+    Returns:
+        A function like `forward`.
     """
     import torch._dynamo.config
 

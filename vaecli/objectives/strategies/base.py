@@ -1,4 +1,4 @@
-"""What a mitigation strategy is: a filler of slots in the model and in the training step."""
+"""Mitigation strategies: each fills slots in the model or in the training step."""
 
 # K samples, B batch, Z latent; nats per example
 
@@ -78,27 +78,40 @@ class Strategy:
         return {}
 
     def loss(self, terms: Terms, beta: Tensor, state: State) -> tuple[Tensor, State]:
-        """Slot `loss`: the training loss, () in nats per example, and the new state.
+        """Slot `loss`: the default is the negative beta-ELBO, -E log p(x|z) + beta KL.
 
-        The default is the negative beta-ELBO: -E log p(x|z) + beta KL(q(z|x) || p(z)).
+        Args:
+            terms: log p(x|z) (K, B) and KL (B, Z) of a batch.
+            beta: (), the present weight of the KL.
+            state: the tensors of `init_state`, on the device.
+
+        Returns:
+            The loss, () in nats per example, and the new state.
         """
         return distortion(terms) + beta * terms.kl_per_dim.sum(-1).mean(), state
 
     def next_update(self, state: State) -> Update:
-        """Slot `updates`: what the next optimiser step moves. Runs on the host."""
+        """Slot `updates`: choose the halves and the batch of the next step. Runs on the host."""
         return Update()
 
     def after_update(self, state: State, update: Update, loss: Tensor) -> State:
-        """Slot `updates`: called after every optimiser step with its loss, (), without gradient.
+        """Slot `updates`: called after every optimiser step.
 
-        Nats per example; of sequences nats per token, since their batches differ in length.
+        Args:
+            state: before the step.
+            update: the step.
+            loss: (), without gradient, in nats per example; for sequences in nats per token, since
+                their batches differ in length.
+
+        Returns:
+            The new state.
         """
         return state
 
     def after_epoch(self, state: State, validation: Encoded) -> State:
         """Slot `updates`: called after every epoch with the encoded validation split.
 
-        Only if the class sets `sees_epochs`: the pass over the split is made for it.
+        Only if the class sets `sees_epochs`: the pass over the split takes time.
         """
         return state
 

@@ -26,7 +26,7 @@ Tensors = dict[str, Tensor]
 
 
 class Stack(Loop):
-    """Several runs in training, in lockstep; each is a `Fit`, and stays one.
+    """Several runs in training, in lockstep; each of them is a `Fit`.
 
     The runs must agree in all but tensors (`stackable.agree`) and stand at the same update. Their
     parameters, buffers and moments become views of the stack's, so a run's checkpoint, its
@@ -36,7 +36,7 @@ class Stack(Loop):
     """
 
     def __init__(self, fits: list[Fit], ended: Callable[[Fit, Exception], None]):
-        """ended: told of each run that is taken out before its end, and why."""
+        """Stack `fits`; `ended` is called with each run that leaves early, and its error."""
         self.fits = sorted(fits, key=_rates)  # runs of equal rates side by side, for StackedAdam
         self.ended = ended
         first = fits[0]
@@ -54,12 +54,12 @@ class Stack(Loop):
 
     @property
     def step(self) -> int:
-        """Decoder updates made."""
+        """The number of decoder updates so far."""
         return self._step
 
     @property
     def begun(self) -> bool:
-        """Whether anything has moved: in all runs the same."""
+        """True after the first update, which all runs do together."""
         return self.fits[0].begun
 
     @property
@@ -69,7 +69,7 @@ class Stack(Loop):
 
     @property
     def running(self) -> bool:
-        """Whether there is a run left, and an update."""
+        """True if a run is in the stack and there are more updates to do."""
         return bool(self.fits) and super().running
 
     def update(self) -> bool:
@@ -140,7 +140,7 @@ class Stack(Loop):
     # ------------------------------------------------------------------ one update
 
     def _next_update(self) -> Update:
-        """What all runs move next. Raises RuntimeError if they ask for different things."""
+        """The next update. Raises RuntimeError if the runs ask for different ones."""
         asked = self.fits if self.fits[0].objective.fills("updates") else self.fits[:1]
         updates = {fit.objective.filling("updates").next_update(fit.state) for fit in asked}
         if len(updates) > 1:
@@ -153,7 +153,7 @@ class Stack(Loop):
         return {key: torch.stack([fit.state[key] for fit in self.fits]) for key in keys}
 
     def _clip(self) -> None:
-        """Each run's gradient to at most its own `trainer.clip` in norm, as clip_grad_norm_."""
+        """Clip the gradient of each run to its `trainer.clip`, as clip_grad_norm_ does."""
         if self._largest is None:
             return
         # clip_grad_norm_ takes the norm of the norms of all parameters; here once for each row.
@@ -242,7 +242,7 @@ class Stack(Loop):
                     state.update(rows)
 
     def _each(self, act: Callable[[Fit, int], None]) -> None:
-        """Do it for every run; those for which it fails are taken out of the stack."""
+        """Call `act` for every run; runs for which it fails leave the stack."""
         failed = []
         for row, fit in enumerate(self.fits):
             try:
@@ -260,7 +260,7 @@ class Stack(Loop):
 
 
 def _stacked(rows: list[Tensors]) -> Tensors:
-    """By name (S, ...): the rows' tensors, each of which becomes a view of its stack."""
+    """Stack the tensors of S runs by name, (S, ...); each tensor becomes a view of its stack."""
     stacks = {}
     for name, first in rows[0].items():
         stack = torch.stack([row[name].detach() for row in rows])

@@ -67,7 +67,7 @@ class Streams:
         return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in noise])
 
     def _for_runs(self, streams: Tensor) -> Tensor:
-        """(L, ...) -> (S, ...)."""
+        """Repeat each stream for its runs: (L, ...) -> (S, ...)."""
         runs = len(self._row)
         if len(self._leaders) == runs:
             return streams

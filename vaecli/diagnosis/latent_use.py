@@ -41,7 +41,8 @@ def replaced(vae: Model, data: Data, encoded: Encoded, per_example: Tensor, *, s
     """The rise of the distortion when z is drawn from the prior, and when it is zero.
 
     A draw from the prior says more about the aggregate posterior than shuffling does: the decoder
-    has never seen such codes. Zero is the code of a collapsed encoder's mean; a decoder may do well there by accident.
+    has never seen such codes. Zero is the code of a collapsed encoder's mean; a decoder may do well
+    there by accident.
 
     Args:
         vae: the model.
@@ -70,7 +71,7 @@ def ablation(
 ) -> dict:
     """The rise of the distortion when one dimension alone comes from another example's code.
 
-    A permutation keeps the distribution of the dimension, so that a dimension whose mean is constant
+    A permutation keeps the distribution of the dimension. So a dimension whose mean is constant
     counts nothing, however far from zero it lies.
 
     Args:

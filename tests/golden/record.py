@@ -11,7 +11,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cases
 from doors import done
 from recordings import HERE, RECORDERS, path_of
 

@@ -27,6 +27,10 @@ NEEDS = {
     "model=dilated_cnn": SEQUENCES,
     "model=lstm": SEQUENCES,
     "model=transformer": SEQUENCES,
+    # Longer than the quarter of six updates that is the default, so that rows are on the way up.
+    "schedule=cosine": ("schedule.warmup=0.9",),
+    "schedule=linear": ("schedule.warmup=0.5",),
+    "schedule=sigmoid": ("schedule.warmup=0.9",),
     "strategy=aggressive": ("strategy.aggressive_max_updates=25",),
     "strategy=decoder_dropout": (*SEQUENCES, *LSTM),
 }
@@ -37,6 +41,11 @@ COMBINATIONS = {
     "clip": ("trainer.clip=0.5",),
     "discretized_logistic": ("data.binarise=none", "likelihood=discretized_logistic"),
     "dynamic_binarisation": ("data.binarise=dynamic",),
+    "free_bits_per_sample": (
+        "strategy=free_bits",
+        "strategy.free_bits_per=sample",
+        "strategy.free_nats=0.2",
+    ),
     "gaussian_data": GAUSSIAN,
     "gaussian_learned": ("data.binarise=none", "likelihood=gaussian_learned"),
     "grey_pixels": ("data.binarise=none",),

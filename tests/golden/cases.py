@@ -20,13 +20,14 @@ QUICK = ("diagnosis=quick", "diagnosis.samples=20", "diagnosis.importance_sample
 DIGITS = ("data.limit=64", "model.latent_dim=3")
 GAUSSIAN = ("data=gaussian", "data.examples=64", "data.held_out=32")
 SEQUENCES = ("data=sequences", "data.examples=100", "data.words=20", "data.limit=64")
-LSTM = ("model=lstm", "model.embedding=8", "model.encoder_width=16", "decoder.width=16")
+NARROW = ("model.embedding=8", "model.encoder_width=16", "decoder.width=16")
+LSTM = ("model=lstm", *NARROW)
 TEXT = ("data=text", "data.path=lines.txt", "data.limit=64", "model.latent_dim=3", *LSTM)
 
 NEEDS = {
-    "model=dilated_cnn": SEQUENCES,
-    "model=lstm": SEQUENCES,
-    "model=transformer": SEQUENCES,
+    "model=dilated_cnn": (*SEQUENCES, *NARROW),
+    "model=lstm": (*SEQUENCES, *NARROW),
+    "model=transformer": (*SEQUENCES, *NARROW),
     # Longer than the quarter of six updates that is the default, so that rows are on the way up.
     "schedule=cosine": ("schedule.warmup=0.9",),
     "schedule=linear": ("schedule.warmup=0.5",),
@@ -53,7 +54,7 @@ COMBINATIONS = {
     "lr_cosine": ("trainer.lr_schedule=cosine",),
     "lr_linear": ("trainer.lr_schedule=linear",),
     "other_seeds": ("seed=7", "data.seed=3"),
-    "sequences": (*SEQUENCES, *LSTM),
+    "sequences_of_a_chain": (*SEQUENCES, "data.source=markov", *LSTM),
     "stacked_sweep": ("-m", "schedule.beta=0.5,1,4", "seed=0,1", "trainer.amp=off"),
     "static_binarisation": ("data.binarise=static",),
     "text": TEXT,

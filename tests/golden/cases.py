@@ -36,12 +36,11 @@ NEEDS = {
     "strategy=decoder_dropout": (*SEQUENCES, *LSTM),
 }
 COMBINATIONS = {
-    "adam_weight_decay": ("trainer.weight_decay=0.1",),
     "adamw": ("trainer.optimizer=adamw", "trainer.weight_decay=0.1"),
     "characters": (*TEXT, "data.level=char"),
     "clip": ("trainer.clip=0.5",),
     "discretized_logistic": ("data.binarise=none", "likelihood=discretized_logistic"),
-    "dynamic_binarisation": ("data.binarise=dynamic",),
+    "dynamic_binarisation": ("data.binarise=dynamic", "decoder=small", "model.encoder_depth=2"),
     "free_bits_per_sample": (
         "strategy=free_bits",
         "strategy.free_bits_per=sample",
@@ -52,11 +51,10 @@ COMBINATIONS = {
     "grey_pixels": ("data.binarise=none",),
     "latent_sequence": (*SEQUENCES, *LSTM, "strategy=committed_rate", "strategy.latent_steps=2"),
     "lr_cosine": ("trainer.lr_schedule=cosine",),
-    "lr_linear": ("trainer.lr_schedule=linear",),
-    "other_seeds": ("seed=7", "data.seed=3"),
+    "lr_linear": ("trainer.lr_schedule=linear", "trainer.weight_decay=0.1"),
     "sequences_of_a_chain": (*SEQUENCES, "data.source=markov", *LSTM),
     "stacked_sweep": ("-m", "schedule.beta=0.5,1,4", "seed=0,1", "trainer.amp=off"),
-    "static_binarisation": ("data.binarise=static",),
+    "static_binarisation": ("data.binarise=static", "seed=7", "data.seed=3"),
     "text": TEXT,
     "two_strategies": ("strategy=[free_bits,encoder_steps]", "strategy.encoder_steps=2"),
 }

@@ -6,8 +6,8 @@ import hashlib
 
 import torch
 
-# Evaluation has its own stream and starts it afresh each time: it never consumes, nor depends on,
-# what training drew.
+# Evaluation has a separate stream and starts it afresh each time: it neither takes numbers from the
+# streams of training nor depends on their position.
 PURPOSES = ("initialisation", "order", "random_batches", "noise", "binarisation", "evaluation")
 
 

@@ -79,7 +79,7 @@ class Sequences(SequenceSet):
         return kind(self.words, random)
 
     def draw(self) -> Tensor:
-        """All sequences without their end, (N, L) int64 from 0."""
+        """Draw all sequences without their end, (N, L) int64 from 0."""
         random = generator(self.seed, "sequences")
         source, length = self.made_by(), self.max_length - 1
         if isinstance(source, LSTMSource):

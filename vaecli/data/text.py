@@ -21,7 +21,7 @@ LARGEST = 10**9  # bytes; a text is held in memory several times over while it i
 class Longer(Enum):
     """The fate of a line of more than `max_length` tokens."""
 
-    cut = "cut"  # it loses what is behind, and its end
+    cut = "cut"  # it loses the tokens behind max_length, and its end
     drop = "drop"
 
 

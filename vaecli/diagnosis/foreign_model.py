@@ -78,7 +78,7 @@ def _first_answer(model: Any, x: Tensor) -> tuple[bool, Any]:
         try:
             return True, model.encode(x.flatten(1))
         except REJECTIONS:
-            raise error from None  # what was wrong was not the shape
+            raise error from None  # the shape was not the reason
 
 
 def _checked(answer: Any, n: int) -> tuple[Tensor, Tensor]:

@@ -156,7 +156,7 @@ def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor, which: str = "both") ->
             density[diagonal] = 0
             others = density.sum(1)
             included = (others + of_component).double().log() - math.log(n)
-            # A code no other component comes near has no density without its own; it is saturated.
+            # A code far from all other components has density 0 without its component: saturated.
             left_out = torch.where(others > 0, others.double().log() - math.log(n - 1), included)
             middle = included if which == "included" else 0.5 * (included + left_out)
             out[rows, j] = middle - HALF_LOG_2PI

@@ -14,15 +14,16 @@ from vaecli.evaluation.estimate import Estimate, mean_of
 from vaecli.evaluation.passes import Encoded, first_rows, sample_codes
 from vaecli.models.posteriors.gaussian import HALF_LOG_2PI
 
-CHUNK = 2**21  # elements of the largest intermediate tensor: what fits a CPU's cache is fastest
+CHUNK = 2**21  # elements of the largest intermediate tensor: it should fit a CPU's cache
 
 
 class Mixture(NamedTuple):
     """The aggregate posterior q(z) = 1/N sum_n q(z|x_n), at one code of each of its components.
 
-    log q(z) with a code's own component is biased up, without it down, by the same amount to first
-    order in 1/N: if r is the mean of (q(z|x)/q(z))^2 over x, by (r - 1)/2N either way. So the mean
-    of the two has no bias of that order. (Own derivation; a test holds it against closed forms.)
+    log q(z) is biased up if the mixture includes the component of the code, and down without it, by
+    the same amount to first order in 1/N: by (r - 1)/2N, where r is the mean of (q(z|x)/q(z))^2
+    over x. So the mean of the two has no bias of that order. (Derived here; a test compares it with
+    closed forms.)
     """
 
     conditional: Tensor  # (N,) log q(z_n|x_n)
@@ -33,7 +34,7 @@ class Mixture(NamedTuple):
 
 
 def mutual_information(encoded: Encoded, *, seed: int = 0, most: int = 2000) -> Estimate:
-    """I_q(x; z) with each code's own component in the mixture: a lower bound, at most log N.
+    """I_q(x; z), each code's component in the mixture: a lower bound, at most log N.
 
     The estimator of He et al. 2019 (their eq. 5) with the aggregate over up to `most` examples
     instead of a minibatch: cheap enough to watch during training.

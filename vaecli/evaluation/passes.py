@@ -34,7 +34,7 @@ class Encoder(Protocol):
 
 
 class Model(Encoder, Protocol):
-    """A model with q(z|x) and p(x|z): a VAE of vaecli, or one that was made elsewhere."""
+    """A model with q(z|x) and p(x|z): a VAE of vaecli, or of other code."""
 
     autoregressive: bool
 

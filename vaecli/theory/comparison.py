@@ -90,7 +90,7 @@ def _flat_rows(best: Optimum, diagnosis: dict, beta: float) -> list[dict[str, An
             rows.append(_row(key, getattr(best, key), diagnosis[key], errors.get(key)))
     if "distortion" in diagnosis:
         objective = diagnosis["distortion"] + beta * diagnosis["rate"]
-        # Of the ELBO it is known; in general the spread of a sum is no sum of spreads.
+        # The error of the ELBO was measured; that of another sum does not follow from its parts.
         error = errors.get("elbo") if beta == 1 else None
         rows.append(_row("objective", best.objective, objective, error))
     return rows

@@ -33,9 +33,9 @@ from vaecli.models.likelihoods.base import Likelihood
 DENSE = 2048  # scores up to which the whole D x D covariance is decomposed
 LEADING = 64  # eigenvalues that are computed of a larger one
 GUARD = 16  # vectors beside them that speed up convergence
-CHUNK = 2**21  # elements of x that are converted at once: about what a cache holds
+CHUNK = 2**21  # elements of x that are converted at once: about the size of a cache
 PASSES = 100  # over the data, at most
-TOLERANCE = 1e-3  # residual over eigenvalue; the eigenvalue's own error is about its square
+TOLERANCE = 1e-3  # residual over eigenvalue; the error of the eigenvalue is about its square
 
 
 class Spectrum(NamedTuple):
@@ -79,7 +79,7 @@ def spectrum(data: Data, likelihood: Likelihood) -> Spectrum | None:
 
 @once
 def _spectrum(data: Data, kind: type[Likelihood], keys: tuple) -> Spectrum | None:
-    # A likelihood is a module and hashed by identity; what matters are its class and its keys.
+    # A likelihood is a module and hashed by identity; its class and its keys decide.
     try:
         scores = _Scores(data, kind(*keys))
     except _NoScore:
@@ -169,8 +169,8 @@ def _leading(scores: _Scores, count: int) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged: the residuals are looked at below
         values, vectors = lobpcg(operator, start, largest=True, tol=TOLERANCE, maxiter=PASSES)
-    # |C v - l v| bounds the distance of l to an eigenvalue. Of those asked for, the leading ones
-    # whose residual is small are returned: up to the first that has not converged.
+    # |C v - l v| bounds the distance of l to an eigenvalue. The leading ones are
+    # returned up to the first whose residual is large, which has not converged.
     residual = np.linalg.norm(product(vectors) - vectors * values, axis=0)
     order = np.argsort(-values)[:count]
     good = residual[order] <= 10 * TOLERANCE * values[order]

@@ -88,7 +88,7 @@ class Batches:
         return self._order(epoch).narrow(0, position * self.batch_size, self.batch_size)
 
     def _read(self, index: Tensor) -> Tensor:
-        # NumPy's: PyTorch would start threads of its own beside those of the step.
+        # NumPy's: PyTorch would start further threads beside those of the step.
         rows = torch.from_numpy(np.take(self.x.numpy(), index.numpy(), axis=0))
         return rows.pin_memory() if self.pinned else rows
 

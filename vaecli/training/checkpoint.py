@@ -17,7 +17,7 @@ from vaecli.core.errors import UsageError
 
 FORMAT = 2  # raised whenever the content changes its meaning
 
-# What the pickle in a checkpoint may name: the means to make tensors and their containers.
+# Names allowed in the pickle of a checkpoint: the makers of tensors and of their containers.
 NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
 
 
@@ -33,7 +33,7 @@ def save(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> No
         path.parent.mkdir()
         sync(path.parent.parent)
     content = _on_host({"format": FORMAT, **content})
-    # In memory first: what interrupts torch.save in a file comes out as an error of its own.
+    # In memory first: torch.save to a file would turn an interrupt into a different error.
     archive = io.BytesIO()
     torch.save(content, archive)
     with whole(path, keep=keep) as file:
@@ -120,7 +120,7 @@ def _tensors(content: Any, seen: set[int]) -> Iterator[Tensor]:
 def _on_host(content: Any) -> Any:
     """`content` with its tensors on the host, every view copied.
 
-    torch.save writes the whole storage behind a view, and a run that is trained in a stack has
+    torch.save writes the full storage behind a view, and a run that is trained in a stack has
     views of the stack for weights.
     """
     if isinstance(content, Tensor):

@@ -14,10 +14,10 @@ from vaecli.core.errors import require
 from vaecli.objectives.objective import Outcome
 from vaecli.training.settings import Compile
 
-# What `auto` reckons with; to be measured on a GPU.
+# Times by which `auto` decides; estimates, not measured on a GPU.
 COMPILE_SECONDS = 30  # with an empty cache
 STEP_SECONDS = 2e-3  # of the host, for an update of a small model that is not compiled
-# Of one run: one for each width of a batch of sequences. PyTorch's own limit is 8.
+# Compilations in one run: one for each width of a batch of sequences. PyTorch's own limit is 8.
 MOST_GRAPHS = 256
 
 
@@ -95,7 +95,7 @@ def _graphed(forward: Callable[..., Outcome], whole: bool) -> Callable[..., Outc
     graphed = torch.compile(forward, fullgraph=whole, dynamic=False, mode="reduce-overhead")
 
     def step(*inputs) -> Outcome:
-        # A graph writes each result where it wrote the last one; what is kept has to be copied.
+        # A graph writes each result where it wrote the last one; results to keep have to be copied.
         torch.compiler.cudagraph_mark_step_begin()
         loss, statistics, state = graphed(*inputs)
         return Outcome(loss, statistics.clone(), _copied(state))

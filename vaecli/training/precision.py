@@ -87,7 +87,7 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         # Blocks below it come from the heap; before glibc 2.35 it was at most 2**25.
         if mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25):
-            mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # ... whose end stays the process's own
+            mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # ... and keeps the end of the heap
 
 
 def hidden_gpus() -> bool:

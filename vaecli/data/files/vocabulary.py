@@ -23,7 +23,7 @@ class Level(Enum):
     """The unit that becomes a token."""
 
     word = "word"
-    space = "space"  # what stands between spaces: of a text that is tokenised already
+    space = "space"  # split at spaces only: for a text that is tokenised already
     char = "char"
     byte = "byte"
 

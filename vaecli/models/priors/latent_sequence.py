@@ -30,8 +30,8 @@ class LatentSequence(Prior):
     def __init__(self, steps: int, a: float):
         super().__init__()
         self.steps = steps
-        # Buffers: stacked runs may differ in them. Not saved: they follow from the config. Of an a
-        # close to 1 the float32 has lost what 1 - a^2 is made of.
+        # Buffers: stacked runs may differ in them. Not saved: they follow from the config. 1 - a^2
+        # is computed before a is rounded to float32, which would cancel its digits for a near 1.
         self.register_buffer("a", torch.tensor(a), persistent=False)
         self.register_buffer("var", torch.tensor(1 - a * a), persistent=False)
 

@@ -41,7 +41,7 @@ class Aggressive(Strategy):
 
     slots: ClassVar[frozenset[str]] = frozenset({"updates"})
     sees_epochs: ClassVar[bool] = True
-    stackable: ClassVar[bool] = False  # each run's inner loop ends by its own losses
+    stackable: ClassVar[bool] = False  # the losses of each run end its inner loop
 
     aggressive_max_updates: int = 100
     aggressive_window: int = 10

@@ -17,7 +17,7 @@ from vaecli.models.vae import VAE, Terms
 if TYPE_CHECKING:
     from vaecli.evaluation.passes import Encoded
 
-State = dict[str, Tensor]  # all of it goes into the checkpoint; no gradient is kept in it
+State = dict[str, Tensor]  # goes into the checkpoint, without gradients
 
 SLOTS = frozenset({"posterior", "prior", "decoder", "loss", "updates"})
 
@@ -45,7 +45,7 @@ class Strategy:
 
     slots: ClassVar[frozenset[str]] = frozenset()
     sees_epochs: ClassVar[bool] = False  # True: `after_epoch` is called
-    stackable: ClassVar[bool] = True  # False: the next update depends on the run's own losses
+    stackable: ClassVar[bool] = True  # False: the next update depends on the losses of the run
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let classes of version 0.1, which have no `sees_epochs`, still see their epochs."""

@@ -56,7 +56,7 @@ class CommittedRate(Strategy):
     latent_steps: int | None = None
 
     def validate(self) -> None:
-        """Raise UsageError for a rate at which the two roots cannot be told apart."""
+        """Raise UsageError for a rate at which float32 cannot separate the two roots."""
         require(
             1e-4 <= self.delta_per_dim <= 10,
             "strategy.delta_per_dim",

@@ -9,9 +9,9 @@ from vaecli.core.machine import free_bytes
 from vaecli.data.sets.base import Data
 from vaecli.objectives.objective import Objective
 
-SHARE = 0.6  # of the free memory, the rest for evaluations and what the allocator leaves unused
+SHARE = 0.6  # of the free memory, the rest is for evaluations and gaps of the allocator
 COPIES = 6  # of the weights: themselves, the gradient, Adam's two moments, the run's start, a spare
-ROOM = 3  # times what autograd keeps of a forward pass: the passes' own intermediates come on top
+ROOM = 3  # times the tensors that autograd keeps: both passes need intermediates beside them
 
 
 def largest_stack(objective: Objective, data: Data, batch_size: int) -> int | None:

@@ -48,7 +48,7 @@ class Streams:
     def batch(self, which: str) -> Tensor:
         """The batches that an update asks for, (S, B, C, H, W)."""
         rows = [leader.batches.rows(which) for leader in self._leaders]
-        if self.data.dynamic:  # each stream draws its own pixels
+        if self.data.dynamic:  # each stream draws the pixels of its batch
             pairs = zip(rows, self._leaders, strict=True)
             x = torch.stack([self.data.ready(part, fit.binarisation) for part, fit in pairs])
         else:

@@ -40,7 +40,7 @@ $(LAUNCHERS)/.installed: $(INSTALLED) constraints-launchers.txt
 	touch $@
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python
 
 # The acceptance runs on the real MNIST (DATA points at it); writes benchmarks/results/.
 DATA ?= ../shared/data

@@ -19,8 +19,10 @@ def test_splits_are_real_vectors_of_the_sizes_asked_for(option):
     data = option("gaussian", examples=100, held_out=50).load()
     assert (data.name, data.shape, data.kind) == ("gaussian", (1, 1, 6), Kind.REAL)
     assert [tuple(getattr(data, part).x.shape) for part in PARTS] == [
-        (100, 1, 1, 6), (50, 1, 1, 6), (50, 1, 1, 6),
-    ]  # fmt: skip
+        (100, 1, 1, 6),
+        (50, 1, 1, 6),
+        (50, 1, 1, 6),
+    ]
     assert data.train.x.dtype == torch.float32
     assert all(getattr(data, part).x.is_contiguous() for part in PARTS)
 

@@ -8,8 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from vaecli.data.sets.base import is_memory_mapped
-
 random = np.random.default_rng(0)
 SOURCES = {
     "images": random.integers(0, 256, (60, 6, 5, 3), dtype=np.uint8),
@@ -47,7 +45,7 @@ def test_batches_equal_those_from_memory(option, source):
     assert mapped.kind is memory.kind
     for part in PARTS:
         held, file = getattr(memory, part), getattr(mapped, part)
-        assert (is_memory_mapped(held.x), is_memory_mapped(file.x)) == (False, True)
+        assert (held.memory_mapped, file.memory_mapped) == (False, True)
         index = torch.randperm(len(held.x))
         assert torch.equal(memory.batch(held, index), mapped.batch(file, index))
         assert (held.y is None) == (file.y is None)
@@ -58,9 +56,9 @@ def test_mapped_splits_stay_in_the_file_when_data_moves(option, source):
     mapped = load(option, source, memory_limit_gb=0)
     moved = mapped.to(torch.device("cpu"))
     for part in PARTS:
-        x = getattr(moved, part).x
-        assert is_memory_mapped(x)
-        assert x.data_ptr() == getattr(mapped, part).x.data_ptr()
+        split = getattr(moved, part)
+        assert split.memory_mapped
+        assert split.x.data_ptr() == getattr(mapped, part).x.data_ptr()
 
 
 def test_splits_are_views_of_one_file(option, source, cache):
@@ -94,8 +92,8 @@ def test_limit_counts_towards_the_memory(option, tmp_path):
         option("npz", path=str(path), memory_limit_gb=limit_gb, limit=limit).load()
         for limit in (None, 100)
     )
-    assert is_memory_mapped(whole.train.x)
-    assert not is_memory_mapped(few.train.x)
+    assert whole.train.memory_mapped
+    assert not few.train.memory_mapped
 
 
 def test_refused_load_leaves_no_file(option, refused, tmp_path, cache):
@@ -132,7 +130,6 @@ def test_cache_under_a_file_is_refused(option, refused, source, cache):
 PEAK = """
 import sys, torch
 from vaecli.data.npz import Npz
-from vaecli.data.base import is_memory_mapped
 
 def status(field):
     lines = open("/proc/self/status").read().splitlines()
@@ -145,7 +142,7 @@ data = Npz(path=sys.argv[1], memory_limit_gb=float(sys.argv[2])).load()
 data = data.to(torch.device("cpu"))
 for _ in range(20):
     data.batch(data.train, torch.randint(200, (64,)))
-print(is_memory_mapped(data.train.x), status("VmHWM") - before)
+print(data.train.memory_mapped, status("VmHWM") - before)
 """
 
 

@@ -19,8 +19,14 @@ def text(path, **keys):
 
 def test_words_keep_inner_apostrophes_and_part_from_punctuation():
     assert pieces("The king's well-known son, he?", Level.word) == [
-        "The", "king's", "well-known", "son", ",", "he", "?"
-    ]  # fmt: skip
+        "The",
+        "king's",
+        "well-known",
+        "son",
+        ",",
+        "he",
+        "?",
+    ]
 
 
 @pytest.mark.parametrize("level", Level)

@@ -64,10 +64,11 @@ def linear(spectrum, k, *, beta=1.0, s2=1.0, n=2000, seed=0):
             kl,
             1 - ratio,
             (0.5 * d * math.log(2 * math.pi * s2) + residual / (2 * s2)).item(),
-            (-0.5 * (d * math.log(2 * math.pi) + variance.log().sum() + (lam / variance).sum()))
-            .item(),
+            (
+                -0.5 * (d * math.log(2 * math.pi) + variance.log().sum() + (lam / variance).sum())
+            ).item(),
         ),
-    )  # fmt: skip
+    )
 
 
 # Spectrum, latent dimensions, beta, sigma^2: all active, some collapsed, one at the edge, all dead.

@@ -49,9 +49,14 @@ def test_the_estimator_agrees_with_the_grid_within_its_error(latents, spread):
 def test_the_true_posterior_of_a_linear_model_is_the_closed_form(train):
     """p(z|x) of x = Wz + b + noise is Gaussian with mean M^-1 W'(x - b), M = W'W + sigma^2."""
     ran = train(
-        "data=gaussian", "model=linear", "likelihood=gaussian", "model.latent_dim=2",
-        "trainer.max_steps=200", "trainer.lr=2e-2", "diagnosis=quick",
-    )  # fmt: skip
+        "data=gaussian",
+        "model=linear",
+        "likelihood=gaussian",
+        "model.latent_dim=2",
+        "trainer.max_steps=200",
+        "trainer.lr=2e-2",
+        "diagnosis=quick",
+    )
     vae, data, _ = load_run(ran.directory)
     x = data.batch(data.test, torch.arange(20))
     with torch.no_grad():
@@ -65,10 +70,18 @@ def test_the_true_posterior_of_a_linear_model_is_the_closed_form(train):
 def test_the_estimator_agrees_with_the_grid_on_a_trained_model_of_text(train, tmp_path):
     path = write(tmp_path / "t.txt")
     ran = train(
-        "data=text", f"data.path={path}", "model=lstm", "model.latent_dim=2", "schedule.beta=0.2",
-        "data.min_count=2", "trainer.epochs=15", "trainer.lr=5e-3", "trainer.batch_size=32",
-        "diagnosis=quick", "diagnosis.split=train",
-    )  # fmt: skip
+        "data=text",
+        f"data.path={path}",
+        "model=lstm",
+        "model.latent_dim=2",
+        "schedule.beta=0.2",
+        "data.min_count=2",
+        "trainer.epochs=15",
+        "trainer.lr=5e-3",
+        "trainer.batch_size=32",
+        "diagnosis=quick",
+        "diagnosis.split=train",
+    )
     vae, data, config = load_run(ran.directory)
     with torch.no_grad():
         codes = encode(vae, data, "train")

@@ -50,8 +50,10 @@ def test_interventions_on_z_cost_what_the_linear_model_says(setting):
     foreign = torch.where(active, 2 * (lam - theta), torch.zeros(k)) / (2 * s2)
     without = torch.where(active, lam - theta, torch.zeros(k)) / (2 * s2)
     if truth.rate == 0:
-        for estimate in (shuffled(vae, data, found, right, seed=0),
-                         *replaced(vae, data, found, right, seed=0).values()):  # fmt: skip
+        for estimate in (
+            shuffled(vae, data, found, right, seed=0),
+            *replaced(vae, data, found, right, seed=0).values(),
+        ):
             assert estimate.value == pytest.approx(0, abs=1e-6)
         return
     within(shuffled(vae, data, found, right, seed=0), foreign.sum().item())
@@ -193,10 +195,12 @@ def test_constants_that_moments_do_not_fit_are_fitted():
     grid = [
         -vae.likelihood.log_prob(
             torch.cat([torch.full((1, 2, 2), m), torch.full((1, 2, 2), s)]).expand_as(out), images
-        ).mean().item()
+        )
+        .mean()
+        .item()
         for m in torch.linspace(-0.5, 0.5, 41).tolist()
         for s in torch.linspace(-8, 2, 41).tolist()
-    ]  # fmt: skip
+    ]
     assert group["no_code"].value < moments - 1
     assert group["no_code"].value < min(grid) + 0.1
 

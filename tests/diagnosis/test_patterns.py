@@ -154,10 +154,17 @@ def test_at_a_small_beta_a_small_rise_is_full_use():
 def test_dimensions_that_never_move_are_counted_one_by_one():
     # Two pay KL and never move, two move and pay less than the threshold: the counts are equal.
     made = {
-        "status": "HEALTHY", "rate": 4.0, "active_dimensions": 2, "active_units": 2,
-        "total_dimensions": 4, "threshold": 0.01, "examples": 100, "mean_offset_kl": 0.0,
-        "kl_per_dim": [2.0, 2.0, 0.009, 0.009], "mu_variance_per_dim": [0.0, 0.0, 0.013, 0.013],
-    }  # fmt: skip
+        "status": "HEALTHY",
+        "rate": 4.0,
+        "active_dimensions": 2,
+        "active_units": 2,
+        "total_dimensions": 4,
+        "threshold": 0.01,
+        "examples": 100,
+        "mean_offset_kl": 0.0,
+        "kl_per_dim": [2.0, 2.0, 0.009, 0.009],
+        "mu_variance_per_dim": [0.0, 0.0, 0.013, 0.013],
+    }
     assert [f.pattern for f in findings(made)] == ["posteriors that never move"]
     assert findings({**made, "mu_variance_per_dim": [0.9] * 4}) == []
     assert findings({**made, "examples": 1}) == []

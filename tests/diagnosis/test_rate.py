@@ -106,10 +106,16 @@ def test_status_follows_the_share_of_active_dimensions(active, total, expected):
 
 def diagnosis(rate, rise, *, active=10, units=10, total=10):
     found = {
-        "active_dimensions": active, "total_dimensions": total, "utilization": active / total,
-        "rate": rate, "kl_per_dim": [rate / total] * total, "active_units": units,
-        "mu_variance": 0.5, "mean_logvar": -1.0, "mean_offset_kl": 0.0,
-    }  # fmt: skip
+        "active_dimensions": active,
+        "total_dimensions": total,
+        "utilization": active / total,
+        "rate": rate,
+        "kl_per_dim": [rate / total] * total,
+        "active_units": units,
+        "mu_variance": 0.5,
+        "mean_logvar": -1.0,
+        "mean_offset_kl": 0.0,
+    }
     made = conclude(found, threshold=0.01, split="test", examples=100)
     return {**made, "latent_use": {"shuffled": {"value": rise}}}
 
@@ -155,8 +161,12 @@ def test_a_run_that_ended_while_it_got_better_is_called_young_where_it_looks_ill
     assert unfinished(collapsed, evaluations(150, 110, 104, 103, 102)) is None
     assert unfinished(collapsed, evaluations(18.05, 18.0)) is None  # flat: at its constants
     assert unfinished(collapsed, evaluations(150, 120)) is not None
-    for lacking in ([], evaluations(150), [{"step": 0}, {"step": 9, "loss": "x"}],
-                    [{"step": 8, "loss": 9.0}, {"step": 9, "loss": 1.0}]):  # fmt: skip
+    for lacking in (
+        [],
+        evaluations(150),
+        [{"step": 0}, {"step": 9, "loss": "x"}],
+        [{"step": 8, "loss": 9.0}, {"step": 9, "loss": 1.0}],
+    ):
         assert unfinished(collapsed, lacking) is None
 
 

@@ -2,16 +2,10 @@
 
 import cases
 import pytest
-from recordings import HERE, composed, path_of, read, remedy
+from recordings import composed, read, remedy
 
 
 @pytest.mark.parametrize("name", cases.compositions())
 def test_the_text_of_cfg_job_is_the_recorded_one(name, tmp_path):
     recorded = read(f"compositions/{name}").splitlines()
     assert composed(name, tmp_path).splitlines() == recorded, remedy(f"compositions/{name}")
-
-
-def test_every_recorded_composition_has_its_arguments():
-    recorded = {path.stem for path in (HERE / "compositions").iterdir()}
-    assert recorded <= {*cases.compositions()}
-    assert path_of("compositions/default").exists()

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import math
 import shutil
 
 import pytest
 import torch
 import yaml
 from doors import done
-from recordings import HERE, objects
+from recordings import HERE, close, objects
 
 from vaecli import compare, diagnose, load_run, train
 
@@ -43,8 +42,7 @@ def test_an_old_run_diagnosed_again_has_its_first_figures(place, run):
     assert second.pop("weights") == "last.pt"
     assert second.keys() == first.keys()
     for key, recorded, now in _leaves(first, second):
-        close = isinstance(now, float) and math.isclose(recorded, now, rel_tol=1e-4, abs_tol=1e-5)
-        assert close or recorded == now, key
+        assert close(recorded, now), key
 
 
 def test_old_runs_are_compared(place):

@@ -84,8 +84,10 @@ def test_padding_has_no_share_in_log_px(family):
     assert (by_position[x[:, 0, 0] == PAD] == 0).all()
     assert (by_position[x[:, 0, 0] != PAD] < 0).all()
     torch.testing.assert_close(vae.log_px(x, z[None])[0], by_position.sum(1))
-    alone = [vae.log_px(row[None, ..., :n], z[i][None, None])[0, 0]
-             for i, (row, n) in enumerate(zip(x, (3, 12, 7, 1), strict=True))]  # fmt: skip
+    alone = [
+        vae.log_px(row[None, ..., :n], z[i][None, None])[0, 0]
+        for i, (row, n) in enumerate(zip(x, (3, 12, 7, 1), strict=True))
+    ]
     torch.testing.assert_close(by_position.sum(1), torch.stack(alone), rtol=1e-5, atol=1e-5)
 
 

@@ -144,9 +144,13 @@ def test_one_latent_has_no_sequence_and_the_remedy_is_no_refusal():
 
 def test_a_run_is_diagnosed_under_its_own_prior(train):
     ran = train(
-        "data=digits", "strategy=committed_rate", "model.latent_dim=8", "strategy.latent_steps=4",
-        "trainer.epochs=2", "diagnosis.importance_samples=200",
-    )  # fmt: skip
+        "data=digits",
+        "strategy=committed_rate",
+        "model.latent_dim=8",
+        "strategy.latent_steps=4",
+        "trainer.epochs=2",
+        "diagnosis.importance_samples=200",
+    )
     assert ran.code == 0
     found = ran.json("diagnosis.json")
     assert found["rate"] >= 8 * 0.15

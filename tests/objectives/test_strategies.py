@@ -170,3 +170,18 @@ def test_aggressive_ends_after_its_patience_of_epochs_without_growing_informatio
         on.append(bool(state["aggressive.on"]))
     assert on == [True, True, True, True, False, False]
     assert strategy.next_update(state) == Update()
+
+
+def test_a_strategy_of_the_first_version_that_sees_epochs_is_told_to_say_so():
+    with pytest.warns(FutureWarning, match="set sees_epochs = True"):
+
+        class Old(Strategy):
+            def after_epoch(self, state, validation):
+                return state
+
+    assert Old.sees_epochs
+
+
+def test_a_strategy_without_after_epoch_asks_for_no_pass_over_the_validation_split():
+    assert not EncoderSteps.sees_epochs
+    assert Aggressive.sees_epochs

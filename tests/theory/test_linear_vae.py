@@ -347,18 +347,26 @@ def test_a_sum_stands_for_more_than_ten_dimensions_and_dicts_do_for_estimates():
         latent_dim=12,
     )
     diagnosis = {
-        "examples": 500, "threshold": 0.01, "active_dimensions": 7, "kl_per_dim": [0.25] * 12,
-        "rate": 3.0, "mu_variance_per_dim": [0.5] * 12,
+        "examples": 500,
+        "threshold": 0.01,
+        "active_dimensions": 7,
+        "kl_per_dim": [0.25] * 12,
+        "rate": 3.0,
+        "mu_variance_per_dim": [0.5] * 12,
         "likelihood": {"importance_weighted": {"value": -9.0, "standard_error": 0.1}},
-    }  # fmt: skip
+    }
     rows = {
         row["figure"]: row
         for row in compare(vae, data, split="test", beta=1.0, diagnosis=diagnosis)
     }
     assert set(rows) == {
-        "active_dimensions", "rate", "kl_per_dim_sum", "mu_variance_sum",
-        "log_px_importance_weighted", "log_px_exact",
-    }  # fmt: skip
+        "active_dimensions",
+        "rate",
+        "kl_per_dim_sum",
+        "mu_variance_sum",
+        "log_px_importance_weighted",
+        "log_px_exact",
+    }
     assert rows["kl_per_dim_sum"]["measured"] == 3
     assert rows["mu_variance_sum"]["measured"] == 6
     bound = rows["log_px_importance_weighted"]
@@ -384,10 +392,15 @@ def test_theory_is_silent_where_it_does_not_apply():
         **other,
     )
     assert linear_gaussian(nonlinear) is None
-    assert linear_gaussian(VAE(
-        encoder=Linear(4).encoder(data.shape, 8),
-        decoder=Linear(4).decoder(data.shape, 2, Linear.capacities["medium"]),
-        likelihood=DiscretizedLogistic(),
-        output_bias=torch.zeros(2, 1, 6),
-        latent_dim=4,
-    )) is None  # fmt: skip
+    assert (
+        linear_gaussian(
+            VAE(
+                encoder=Linear(4).encoder(data.shape, 8),
+                decoder=Linear(4).decoder(data.shape, 2, Linear.capacities["medium"]),
+                likelihood=DiscretizedLogistic(),
+                output_bias=torch.zeros(2, 1, 6),
+                latent_dim=4,
+            )
+        )
+        is None
+    )

@@ -89,8 +89,9 @@ def test_the_score_is_the_gradient_whitened_by_the_fisher_information(likelihood
     # The Fisher information as the mean squared gradient under the model's own distribution.
     information = mean * (1 - mean) if kind is Kind.BINARY else torch.full_like(mean, 1 / 0.49)
     whitened = likelihood.whitened_score(x, mean, variance)
-    torch.testing.assert_close(whitened, gradient / information.flatten().sqrt(), atol=1e-4,
-                               rtol=1e-4)  # fmt: skip
+    torch.testing.assert_close(
+        whitened, gradient / information.flatten().sqrt(), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_likelihood_without_a_score_has_no_spectrum():

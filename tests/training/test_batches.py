@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from vaecli.data.files.memory_map import _open
+from vaecli.data.files.memory_map import open_rows
 from vaecli.data.sets.base import Data, Kind, Split
 from vaecli.training.batches import Batches
+
+
+def split_of(rows):
+    return Split(rows.x, memory_mapped=rows.memory_mapped)
 
 
 @pytest.fixture
@@ -21,8 +25,8 @@ def two(tmp_path):
     np.save(tmp_path / "x.npy", x)
     held = Split(torch.from_numpy(x))
     return [
-        Data("x", (1, 4, 4), Kind.GREY, Split(rows), held, held)
-        for rows in (torch.from_numpy(x), _open(tmp_path / "x.npy"))
+        Data("x", (1, 4, 4), Kind.GREY, train, held, held)
+        for train in (held, split_of(open_rows(tmp_path / "x.npy")))
     ]
 
 
@@ -58,15 +62,15 @@ from vaecli.build import build
 from vaecli.config.compose import CONFIGS
 from vaecli.config.schema import read
 from vaecli.data.base import Data, Kind, Split
-from vaecli.data.memory_map import _open
+from vaecli.data.memory_map import open_rows
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_precision
 from vaecli.training.signals import StopRequests
 
-x = _open(Path(sys.argv[1]))
-x.memory_mapped = sys.argv[2] == "mapped"
+x = open_rows(Path(sys.argv[1])).x
+train = Split(x, memory_mapped=sys.argv[2] == "mapped")
 few = Split(torch.zeros(64, *x.shape[1:], dtype=torch.uint8))
-data = Data("x", tuple(x.shape[1:]), Kind.GREY, Split(x), few, few)
+data = Data("x", tuple(x.shape[1:]), Kind.GREY, train, few, few)
 with initialize_config_dir(str(CONFIGS), version_base="1.3"):
     config = read(compose("config", [
         "model=linear", "likelihood=bernoulli", "trainer.batch_size=512", "trainer.epochs=1",

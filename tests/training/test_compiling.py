@@ -9,14 +9,19 @@ from stacks import fits
 from torch._dynamo.utils import counters
 
 from vaecli.core.errors import UsageError
-from vaecli.core.optimizers import Adam, AdamW
 from vaecli.training import compiling
 from vaecli.training.settings import Compile
 from vaecli.training.signals import StopRequests
 from vaecli.training.stack.stack import Stack
 
-COMMON = ("data.limit=700", "trainer.batch_size=100", "trainer.evaluate_every=0.7",
-          "trainer.max_steps=15", "schedule=linear", "data.binarise=dynamic")  # fmt: skip
+COMMON = (
+    "data.limit=700",
+    "trainer.batch_size=100",
+    "trainer.evaluate_every=0.7",
+    "trainer.max_steps=15",
+    "schedule=linear",
+    "data.binarise=dynamic",
+)
 
 
 def rows_of(fit):
@@ -63,9 +68,17 @@ def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path,
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
     path = write(tmp_path / "t.txt", ["ab " * (1 + n % 12) for n in range(400)])
-    common = ["data=text", f"data.path={path}", "data.level=char", "model=dilated_cnn",
-              "model.encoder_width=8", "decoder.width=8", "trainer.batch_size=16",
-              "trainer.max_steps=40", "strategy=encoder_steps"]  # fmt: skip
+    common = [
+        "data=text",
+        f"data.path={path}",
+        "data.level=char",
+        "model=dilated_cnn",
+        "model.encoder_width=8",
+        "decoder.width=8",
+        "trainer.batch_size=16",
+        "trainer.max_steps=40",
+        "strategy=encoder_steps",
+    ]
     eager, compiled = fits(common, [[], ["trainer.compile=on"]], tmp_path, "alone")
     torch._dynamo.reset()
     counters.clear()
@@ -121,9 +134,14 @@ def test_auto_goes_on_eagerly_where_compiling_fails_and_on_does_not(way, tmp_pat
 
 @pytest.mark.parametrize(
     ("setting", "device", "steps", "answer"),
-    [("auto", "cpu", 10**9, False), ("auto", "cuda", 10**6, True), ("auto", "cuda", 1000, False),
-     ("on", "cpu", 1, True), ("off", "cuda", 10**9, False)],
-)  # fmt: skip
+    [
+        ("auto", "cpu", 10**9, False),
+        ("auto", "cuda", 10**6, True),
+        ("auto", "cuda", 1000, False),
+        ("on", "cpu", 1, True),
+        ("off", "cuda", 10**9, False),
+    ],
+)
 def test_auto_compiles_long_runs_on_a_gpu(setting, device, steps, answer, monkeypatch):
     monkeypatch.setattr(compiling, "compiler", lambda: "g++")
     assert compiling.chosen(Compile(setting), torch.device(device), steps) is answer
@@ -147,22 +165,3 @@ def test_a_run_that_is_not_compiled_does_not_import_the_compiler(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "0 False"
-
-
-@pytest.mark.parametrize(("ours", "theirs"), [(Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW)])
-def test_the_optimisers_are_pytorchs_own(ours, theirs):
-    """Without the wrappers that import the compiler, every step is the same to the bit."""
-    ends = []
-    for kind in (ours, theirs):
-        weights = torch.linspace(-1, 1, 40).requires_grad_()
-        optimizer = kind([{"params": [weights], "lr": 0.1}], weight_decay=0.01, fused=True)
-        for _ in range(5):
-            weights.pow(3).sum().backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        again = kind([weights], fused=True)
-        again.load_state_dict(optimizer.state_dict())
-        ends.append((weights.detach(), again.state[weights]["exp_avg_sq"], weights.grad))
-    assert torch.equal(ends[0][0], ends[1][0])
-    assert torch.equal(ends[0][1], ends[1][1])
-    assert ends[0][2] is ends[1][2] is None

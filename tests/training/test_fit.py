@@ -93,9 +93,10 @@ def test_the_encoder_learning_rate_factor_scales_the_first_step(config, tmp_path
     steps = {}
     for factor in (1.0, 4.0):
         c = config(
-            "strategy=encoder_steps", "strategy.encoder_steps=1",
+            "strategy=encoder_steps",
+            "strategy.encoder_steps=1",
             f"strategy.encoder_lr_factor={factor}",
-        )  # fmt: skip
+        )
         ours = fit(c, c.data.load(), tmp_path)
         before = [p.detach().clone() for p in ours.groups["encoder"]]
         ours.update()

@@ -19,10 +19,22 @@ DEVICES = [
     pytest.param("cpu"),
     pytest.param("cuda", marks=[pytest.mark.gpu, GPU]),
 ]
-COMMON = ("data.limit=700", "trainer.batch_size=100", "trainer.evaluate_every=1",
-          "trainer.max_steps=12", "schedule=linear", "data.binarise=dynamic")  # fmt: skip
-SEQUENCES = ("data=sequences", "data.examples=400", "trainer.batch_size=100",
-             "trainer.evaluate_every=1", "trainer.max_steps=12", "schedule=linear")  # fmt: skip
+COMMON = (
+    "data.limit=700",
+    "trainer.batch_size=100",
+    "trainer.evaluate_every=1",
+    "trainer.max_steps=12",
+    "schedule=linear",
+    "data.binarise=dynamic",
+)
+SEQUENCES = (
+    "data=sequences",
+    "data.examples=400",
+    "trainer.batch_size=100",
+    "trainer.evaluate_every=1",
+    "trainer.max_steps=12",
+    "schedule=linear",
+)
 STRATEGIES = ("none", "free_bits", "encoder_steps", "aggressive")
 CLOSE = {"cpu": 2e-5, "cuda": 2e-4}  # sums in another order, amplified by training
 

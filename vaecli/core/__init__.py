@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, untrusted input, the machine, randomness."""
+"""The lowest room: errors, files, untrusted input, the machine, randomness."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and are on the disk when they appear."""
+"""Files that appear complete or not at all, and are on the disk when they appear."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ UNFINISHED = ".tmp"  # ends the name of a file that is being written
 def whole(path: Path, *, keep: Path | None = None, mark: str = "") -> Iterator[IO[bytes]]:
     """A file to write bytes into, which takes the place of `path` at the end.
 
-    keep: where the old file goes; between the two renames there is none at `path`. mark: tells the
-    writers apart where several processes may write the same file at once.
-    What fails leaves nothing: an unfinished file may be what fills the disk.
+    After an error nothing is left behind: the unfinished file may be the one that fills the disk.
+
+    Args:
+        path: the file to replace, or to create.
+        keep: new place of the old file; between the two renames there is no file at `path`.
+        mark: part of the temporary name, where several processes may write the same file at once.
+
+    Yields:
+        The open temporary file.
     """
     temporary = path.with_name(f"{path.name}{mark}{UNFINISHED}")
     with named(path):
@@ -38,14 +44,20 @@ def whole(path: Path, *, keep: Path | None = None, mark: str = "") -> Iterator[I
 
 
 def write_text(path: Path, text: str, *, mark: str = "") -> None:
-    """Write a text file as `whole` does; what is no unicode, as from a strange path, is escaped."""
+    """Write a text file as `whole` does.
+
+    Args:
+        path: the file.
+        text: its content; surrogates, as in a path that is not UTF-8, are escaped.
+        mark: as in `whole`.
+    """
     with whole(path, mark=mark) as file:
         file.write(text.encode("utf-8", errors="backslashreplace"))
 
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Errors in writing to an open file do not say which; those in here do."""
+    """Add `path` to errors that name no file, as those of writing to an open file."""
     try:
         yield
     except OSError as error:

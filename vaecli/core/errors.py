@@ -1,11 +1,11 @@
-"""How vaecli says no: wrong use ends with exit code 2 and at most three lines."""
+"""Refusals and exit codes: wrong use ends with exit code 2 and at most three lines."""
 
 # Exit codes. A command that a signal ended has 128 + its number; INTERRUPTED is SIGINT's.
 DONE, FAILED, WRONG_USE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class UsageError(Exception):
-    """The request cannot be carried out as it was made.
+    """A request that cannot be carried out.
 
     The message names the key and its value, the rule it breaks and the remedy.
     """
@@ -15,7 +15,15 @@ class UsageError(Exception):
 
 
 def require(condition: bool, key: str, value: object, rule: str, remedy: str) -> None:
-    """Raise UsageError unless `condition` holds."""
+    """Raise UsageError unless `condition` holds.
+
+    Args:
+        condition: what must be true.
+        key: the config key, or the argument.
+        value: its value.
+        rule: the rule that the value breaks; a sentence whose subject is the key.
+        remedy: something to try instead.
+    """
     if not condition:
         raise UsageError(key, value, rule, remedy)
 

@@ -1,4 +1,4 @@
-"""The machine: what a run was made with (versions, device, commit), and what is free of it."""
+"""The machine: versions, device and commit of a run, and free memory."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def free_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
-            found = dict(line.split(":", 1) for line in file)
-        return int(found["MemAvailable"].split()[0]) * 1024
+            sizes = dict(line.split(":", 1) for line in file)
+        return int(sizes["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         pass
     try:
@@ -65,7 +65,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of vaecli's own checkout; None for an installed wheel."""
+    """Commit of the checkout that vaecli runs from; None for an installed wheel."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -41,7 +41,16 @@ class OldPaths(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a moved module; None for any other name."""
+        """Find a moved module.
+
+        Args:
+            name: full name of a module.
+            path: ignored, as is `target`.
+            target: ignored.
+
+        Returns:
+            Its spec; None for any name that is not in MOVED.
+        """
         return importlib.util.spec_from_loader(name, self) if name in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:

@@ -6,13 +6,22 @@ import hashlib
 
 import torch
 
-# Evaluation has its own stream and starts it afresh each time: it never consumes, nor depends on,
-# what training drew.
+# Evaluation has a separate stream and starts it afresh each time: it neither takes numbers from the
+# streams of training nor depends on their position.
 PURPOSES = ("initialisation", "order", "random_batches", "noise", "binarisation", "evaluation")
 
 
 def derive(seed: int, purpose: str, index: int = 0) -> int:
-    """A 63-bit seed for `purpose`; `index` separates e.g. epochs."""
+    """Derive the seed of one stream.
+
+    Args:
+        seed: the run's.
+        purpose: one of PURPOSES.
+        index: separates e.g. epochs.
+
+    Returns:
+        63 bits of a SHA-256 sum.
+    """
     if purpose not in PURPOSES:
         raise ValueError(f"purpose={purpose!r} is not one of {PURPOSES}")
     digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
@@ -22,5 +31,15 @@ def derive(seed: int, purpose: str, index: int = 0) -> int:
 def generator(
     seed: int, purpose: str, *, index: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """A fresh generator on `device`, at the start of the purpose's stream."""
+    """A new generator at the start of one stream.
+
+    Args:
+        seed: the run's.
+        purpose: one of PURPOSES.
+        index: separates e.g. epochs.
+        device: where the numbers are drawn; the streams of CPU and GPU differ.
+
+    Returns:
+        The generator.
+    """
     return torch.Generator(device=device).manual_seed(derive(seed, purpose, index))

@@ -1,4 +1,4 @@
-"""The run directory: claimed once, never overwritten, every file written whole."""
+"""The run directory: claimed once, never overwritten, every file complete or absent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunState(StrEnum):
 
 
 class RunDirectory:
-    """One run's files. `claim` makes a new one, `reopen` takes up a run that stopped."""
+    """One run's files. `claim` creates the directory; `reopen` opens one that is there."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -49,7 +49,7 @@ class RunDirectory:
 
         Raises UsageError if it holds a run already or cannot be written.
         """
-        made = missing(path)
+        created = missing(path)
         claimed = False
         try:
             with _new(path / SUMMARY) as file:
@@ -57,7 +57,7 @@ class RunDirectory:
                 file.write(_json(summary))
                 file.flush()
                 os.fsync(file.fileno())
-            for directory in (path, *(p.parent for p in made)):
+            for directory in (path, *(p.parent for p in created)):
                 atomic.sync(directory)
         except FileExistsError as error:
             taken = (path / SUMMARY).exists()
@@ -71,7 +71,7 @@ class RunDirectory:
             if claimed:
                 with contextlib.suppress(OSError):
                     (path / SUMMARY).unlink()
-            remove(made)
+            remove(created)
             raise unwritable(path, error) from error
         return cls(path)
 
@@ -86,7 +86,7 @@ class RunDirectory:
 
     @property
     def checkpoints(self) -> Path:
-        """Where last.pt and best.pt are."""
+        """The directory of last.pt and best.pt."""
         return self.path / "checkpoints"
 
     def write_next(self, pattern: str, content: Any) -> int:
@@ -142,7 +142,7 @@ class RunDirectory:
             os.fsync(file.fileno())
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line that was cut off is left out."""
+        """The rows of metrics.jsonl; a last line that was cut off is dropped."""
         try:
             lines = text_of(self.path / "metrics.jsonl").splitlines(True)
             rows = [json.loads(line) for line in lines if line.endswith("\n")]
@@ -180,7 +180,7 @@ def _is_figure(value: Any) -> bool:
 
 
 def has_begun(directory: Path) -> bool:
-    """Whether a run has written down here what it is; until then there is none to go on with."""
+    """True if a run has written its config here; before that there is no run to go on with."""
     return (directory / RESOLVED).exists()
 
 
@@ -222,11 +222,11 @@ def remove_empty(path: Path, *, keep: set[Path]) -> None:
 
 
 def check_writable(path: Path, *, new: bool = True) -> None:
-    """Raise UsageError, leaving nothing behind, if a run directory cannot be made at `path`.
+    """Raise UsageError if a run directory cannot be created at `path`; the probe is removed.
 
-    new: False where one is written into that is there already.
+    new: False for a directory that is there already.
     """
-    made = missing(path)
+    created = missing(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable-{os.getpid()}"
@@ -235,7 +235,7 @@ def check_writable(path: Path, *, new: bool = True) -> None:
     except OSError as error:
         raise unwritable(path, error, new=new) from error
     finally:
-        remove(made)
+        remove(created)
 
 
 def _new(path: Path) -> IO[str]:
@@ -243,12 +243,12 @@ def _new(path: Path) -> IO[str]:
 
     Another process's `check_writable` may remove the directory while it is empty.
     """
-    for left in reversed(range(10)):
+    for attempts in reversed(range(10)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return open(path, "x", encoding="utf-8")
         except FileNotFoundError:
-            if not left:
+            if not attempts:
                 raise
     raise AssertionError("the last of them has raised")
 
@@ -268,7 +268,16 @@ def remove(directories: Iterable[Path]) -> None:
 
 
 def unwritable(path: Path, error: OSError, *, new: bool = True) -> UsageError:
-    """The refusal of a directory in which nothing can be written; see `check_writable`."""
+    """The refusal of a directory that cannot be written.
+
+    Args:
+        path: the directory.
+        error: the reason.
+        new: False for a directory that is there already.
+
+    Returns:
+        The error to raise.
+    """
     if not new:
         remedy = "make room, or copy it to where you may write"
         return UsageError("run", path, f"cannot be written ({error.strerror})", remedy)
@@ -290,8 +299,9 @@ def _finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _finite(value._asdict())
+    fields = getattr(value, "_asdict", None)  # of a named tuple
+    if fields is not None:
+        return _finite(fields())
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value

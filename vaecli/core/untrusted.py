@@ -1,4 +1,4 @@
-"""Files that may come from someone else: what is read of them is data, and not too much of it."""
+"""Files that may come from someone else: they are read as data, up to a limit."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten t
 
 
 def require_own_files(directory: Path) -> None:
-    """Raise UsageError unless all below `directory` are its own directories and plain files.
+    """Raise UsageError unless `directory` holds plain files and directories only.
 
-    A run may come from someone else: by a link its files would be read, and written, anywhere.
+    Links inside it are allowed. A run may come from someone else, and a link out of it would let
+    its files be read, and written, anywhere.
     """
     root = directory.resolve()
     for folder, folders, files in os.walk(root):
@@ -34,9 +35,11 @@ def require_own_files(directory: Path) -> None:
             inside = stat.S_ISLNK(kind) and _leads_to(path, root)
             if not (inside or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 raise UsageError(
-                    "run", path, "is a link out of its directory, or no plain file",
+                    "run",
+                    path,
+                    "is a link out of its directory, or no plain file",
                     "put the file itself there, or remove it",
-                )  # fmt: skip
+                )
 
 
 def _leads_to(link: Path, root: Path) -> bool:
@@ -49,17 +52,17 @@ def _leads_to(link: Path, root: Path) -> bool:
 def glance(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is none that can be read."""
     try:
-        found = json.loads(text_of(path))
+        content = json.loads(text_of(path))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def yaml_text(path: Path) -> str:
     """The text of a yaml file that may come from someone else.
 
     Raises OSError, yaml's errors, or ValueError if it repeats parts of itself: nine lines can then
-    stand for billions of values. No file of vaecli's does.
+    stand for billions of values. No file that vaecli writes does.
     """
     text = text_of(path)
     depth = 0

@@ -36,7 +36,7 @@ class Digits(SmallImageSet):
         require_fraction("data.test_fraction", self.test_fraction)
 
     def read(self) -> tuple[Split, None]:
-        """All images as uint8 (1797, 1, 8, 8) and their labels."""
+        """Read all images as uint8 (1797, 1, 8, 8) and their labels."""
         rows = np.loadtxt(_file(), delimiter=",", dtype=np.uint8)  # (1797, 65): pixels, label
         images = np.rint(rows[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
         return Split(torch.from_numpy(images), torch.from_numpy(rows[:, -1].astype(np.int64))), None
@@ -44,5 +44,7 @@ class Digits(SmallImageSet):
 
 def _file() -> Path:
     """The file within scikit-learn, whose import would take longer than everything else here."""
-    package = find_spec("sklearn").submodule_search_locations[0]
-    return Path(package) / "datasets" / "data" / "digits.csv.gz"
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("data=digits needs scikit-learn")
+    return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"

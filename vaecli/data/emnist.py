@@ -30,7 +30,7 @@ class Emnist(IdxSet):
     split: EmnistSplit = EmnistSplit.balanced
 
     def files(self) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
-        """(folder, images, labels) of the training part, and of the test part."""
+        """Folder, images and labels of the training part, and of the test part."""
         train, test = (
             (
                 self.directory / "EMNIST" / "raw",
@@ -49,7 +49,10 @@ class Emnist(IdxSet):
 
     def read(self) -> tuple[Split, Split]:
         """Training and test part, upright, with classes counted from 0."""
+        train, test = (self._upright(part) for part in super().read())
+        return train, test
+
+    def _upright(self, part: Split) -> Split:
         # The files hold each image transposed, and number the letters a..z from 1.
         first = 1 if self.split is EmnistSplit.letters else 0
-        train, test = (Split(x.transpose(2, 3), y - first) for x, y, _ in super().read())
-        return train, test
+        return Split(part.x.transpose(2, 3), None if part.y is None else part.y - first)

@@ -13,7 +13,7 @@ class FashionMnist(IdxSet):
     """Fashion-MNIST in <root>/FashionMNIST/raw; grey by default, as its shades carry texture."""
 
     def files(self) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
-        """(folder, images, labels) of the training part, and of the test part."""
+        """Folder, images and labels of the training part, and of the test part."""
         return mnist_files(self.directory / "FashionMNIST" / "raw")
 
     def fetch(self) -> None:

@@ -22,7 +22,7 @@ WORK = 5  # arrays of the size of the data, in float64, while it is made
 class Gaussian(DataSet):
     """Real vectors (N, 1, 1, D), D the length of `spectrum`, from N(0, Q diag(spectrum) Q').
 
-    Each split is whitened before it is coloured, so that its own mean is 0 and its own 1/N
+    Each split is whitened before it is coloured, so that its mean is 0 and its 1/N
     covariance has exactly these eigenvalues, in the same directions Q, to float32's rounding. The
     optimum of a linear VAE then holds for every split without sampling error.
     """
@@ -65,20 +65,23 @@ class Gaussian(DataSet):
         free = free_bytes(torch.device("cpu"))
         need = WORK * 8 * dimensions * (self.examples + self.held_out)
         require(
-            free is None or need <= free, "data.examples", self.examples,
-            f"needs {need / 2**30:.3g} GiB, which are not free", "choose fewer",
-        )  # fmt: skip
+            free is None or need <= free,
+            "data.examples",
+            self.examples,
+            f"needs {need / 2**30:.3g} GiB, which are not free",
+            "choose fewer",
+        )
         require(self.seed >= 0, "data.seed", self.seed, "must be at least 0", "try data.seed=0")
 
     def load(self) -> Data:
         """Draw the three splits."""
         root = self._root()
         sizes = {"train": self.examples, "val": self.held_out, "test": self.held_out}
-        splits = {
-            part: Split((_white(n, len(root), self.seed, part) @ root).float()[:, None, None])
+        train, val, test = (
+            Split((_white(n, len(root), self.seed, part) @ root).float()[:, None, None])
             for part, n in sizes.items()
-        }
-        return Data(self.name, (1, 1, len(root)), Kind.REAL, **splits)
+        )
+        return Data(self.name, (1, 1, len(root)), Kind.REAL, train, val, test)
 
     def _root(self) -> Tensor:
         """diag(sqrt(spectrum)) Q', (D, D) float64; row j is direction j, sqrt(spectrum[j]) long."""

@@ -1,4 +1,4 @@
-"""The user's own pictures: path/<class>/*.png, or a flat folder without classes."""
+"""Pictures of the user: path/<class>/*.png, or a flat folder without classes."""
 
 # M examples used, C channels, H height, W width
 
@@ -55,13 +55,14 @@ class ImageFolder(LocalSet):
         stats = [
             (str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size) for file in used
         ]
-        x = self.gather(
+        x, mapped = self.gather(
             self._blocks(used, shape),
             (len(used), *shape),
             np.dtype(np.uint8),
             facts=(stats, self.channels, self.image_size),
         )
-        return self.assemble(*plan.parts(x, None if y is None else y[plan.order]))
+        y = None if y is None else y[plan.order]
+        return self.assemble(*plan.parts(x, y, memory_mapped=mapped))
 
     def _listed(self) -> tuple[list[Path], Tensor | None]:
         files = image_files(self.location)
@@ -81,7 +82,7 @@ class ImageFolder(LocalSet):
         return files, torch.tensor([number[part[0]] for part in parts])
 
     def _decoded(self, file: Path) -> Tensor:
-        return decode(file, self.channels, self.image_size, key="data.path", value=self.path)
+        return decode(file, self.channels, self.image_size, key="data.path", value=str(self.path))
 
     def _blocks(self, files: list[Path], shape: tuple[int, ...]) -> Iterator[Block]:
         for row, file in enumerate(files):

@@ -16,7 +16,7 @@ class Mnist(IdxSet):
     binarise: Binarise = Binarise.dynamic
 
     def files(self) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
-        """(folder, images, labels) of the training part, and of the test part."""
+        """Folder, images and labels of the training part, and of the test part."""
         return mnist_files(self.directory / "MNIST" / "raw")
 
     def fetch(self) -> None:

@@ -1,4 +1,4 @@
-"""The user's own arrays: images as uint8 or real numbers as floats, in a .npz or .npy file."""
+"""Arrays of the user: images as uint8 or real numbers as floats, in a .npz or .npy file."""
 
 # N examples, M of them used, C channels, H height, W width, D dimensions of vectors
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from vaecli.core.errors import require
 from vaecli.data.files import arrays
 from vaecli.data.files.images import resize
-from vaecli.data.files.memory_map import Block
+from vaecli.data.files.memory_map import Block, Rows
 from vaecli.data.sets.base import Data, Split
 from vaecli.data.sets.local_set import LocalSet
 
@@ -59,11 +59,11 @@ class Npz(LocalSet):
         names = self._names()
         n = self._header(self.key, names).shape[0]
         plan = self.plan(n, 0.0 if self.test_key else self.test_fraction)
-        x = self._gathered(self.key, names, plan.order)
+        x, mapped = self._gathered(self.key, names, plan.order)
         y = self._labels(self.label_key, "label_key", names, n)
-        train, val, test = plan.parts(x, None if y is None else y[plan.order])
+        train, val, test = plan.parts(x, None if y is None else y[plan.order], memory_mapped=mapped)
         if self.test_key:
-            test = self._test_part(names)
+            test = self._test_part(self.test_key, names)
             require(
                 test.x.shape[1:] == train.x.shape[1:] and test.x.dtype == train.x.dtype,
                 "data.test_key",
@@ -73,12 +73,13 @@ class Npz(LocalSet):
             )
         return self.assemble(train, val, test)
 
-    def _test_part(self, names: list[str] | None) -> Split:
-        n = self._header(self.test_key, names).shape[0]
-        x = self._gathered(self.test_key, names, torch.arange(n))
-        if self.test_label_key is None:
-            return Split(x)
-        return Split(x, self._labels(self.test_label_key, "test_label_key", names, n))
+    def _test_part(self, key: str, names: list[str] | None) -> Split:
+        n = self._header(key, names).shape[0]
+        x, mapped = self._gathered(key, names, torch.arange(n))
+        y = None
+        if self.test_label_key is not None:
+            y = self._labels(self.test_label_key, "test_label_key", names, n)
+        return Split(x, y, memory_mapped=mapped)
 
     def _names(self) -> list[str] | None:
         try:
@@ -94,23 +95,23 @@ class Npz(LocalSet):
             which = "key" if key == self.key else "test_key"
             self._require_array(key, which, names)
         try:
-            found = arrays.header(self.location, None if names is None else key)
+            header = arrays.header(self.location, None if names is None else key)
         except arrays.UNREADABLE as error:
             self.fault(f"the array {key} cannot be read ({error})", SAVE_AGAIN)
-        real = found.dtype.kind == "f"
-        if not real and found.dtype != np.uint8:
+        real = header.dtype.kind == "f"
+        if not real and header.dtype != np.uint8:
             self.fault(
-                f"the array {key} is of type {found.dtype}",
+                f"the array {key} is of type {header.dtype}",
                 "store images as uint8 (0..255), real numbers as float32",
             )
-        if 0 in found.shape or not (2 if real else 3) <= len(found.shape) <= 4:
+        if 0 in header.shape or not (2 if real else 3) <= len(header.shape) <= 4:
             self.fault(
-                f"the array {key} has shape {found.shape}",
+                f"the array {key} has shape {header.shape}",
                 "store images as (N, H, W), (N, H, W, C) or (N, C, H, W), real vectors as (N, D)",
             )
-        if len(found.shape) == 4 and not {found.shape[1], found.shape[3]} & {1, 3}:
+        if len(header.shape) == 4 and not {header.shape[1], header.shape[3]} & {1, 3}:
             self.fault(
-                f"the array {key} of shape {found.shape} has no axis of 1 or 3 channels",
+                f"the array {key} of shape {header.shape} has no axis of 1 or 3 channels",
                 "store images as (N, H, W, C) or (N, C, H, W) with 1 or 3 channels",
             )
         require(
@@ -120,7 +121,7 @@ class Npz(LocalSet):
             f"only uint8 images are resized, and {key} holds real numbers",
             "use data.image_size=null",
         )
-        return found
+        return header
 
     def _require_array(self, key: str, which: str, names: list[str]) -> None:
         require(
@@ -131,7 +132,7 @@ class Npz(LocalSet):
             f"set data.{which} to one of these",
         )
 
-    def _gathered(self, key: str, names: list[str] | None, order: Tensor) -> Tensor:
+    def _gathered(self, key: str, names: list[str] | None, order: Tensor) -> Rows:
         """The rows `order` of the array: uint8 or float32 (M, C, H, W)."""
         shape, _, dtype = self._header(key, names)
         example = _as_images(np.empty((1, *shape[1:]), dtype), self.image_size)
@@ -141,7 +142,7 @@ class Npz(LocalSet):
             self._blocks(key, names, order, shape[0]),
             (len(order), *example.shape[1:]),
             example.dtype,
-            facts=(source, self.image_size, hashlib.sha256(order.numpy()).hexdigest()),
+            facts=(source, self.image_size, hashlib.sha256(order.numpy().data).hexdigest()),
         )
 
     def _blocks(self, key: str, names: list[str] | None, order: Tensor, n: int) -> Iterator[Block]:

@@ -41,10 +41,11 @@ class Omniglot(DownloadedSet):
     def read(self) -> tuple[Split, Split]:
         """Training and test part, strokes white on black; no character is in both."""
         background, evaluation = self._folders()
-        train = self._part(background, first_class=0)
-        return train, self._part(evaluation, first_class=int(train.y.max()) + 1)
+        train, classes = self._part(background, first_class=0)
+        return train, self._part(evaluation, first_class=classes)[0]
 
-    def _part(self, folder: Path, *, first_class: int) -> Split:
+    def _part(self, folder: Path, *, first_class: int) -> tuple[Split, int]:
+        """The images of one folder, and the first class number that they leave free."""
         files = image_files(folder)
         if not files:
             raise UsageError(
@@ -62,7 +63,8 @@ class Omniglot(DownloadedSet):
         characters = sorted({file.parent for file in files})
         number = {character: first_class + i for i, character in enumerate(characters)}
         y = torch.tensor([number[file.parent] for file in files])
-        return Split(x.bitwise_not_(), y)  # ink is 0 in the files; ~v = 255 - v
+        # Ink is 0 in the files; ~v = 255 - v.
+        return Split(x.bitwise_not_(), y), first_class + len(characters)
 
     def _folders(self) -> tuple[Path, Path]:
         background, evaluation = (self.directory / "omniglot-py" / name for name in FOLDERS)

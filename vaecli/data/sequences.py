@@ -1,4 +1,4 @@
-"""Synthetic sequences whose source is known: nothing to download, and truth to measure against."""
+"""Synthetic sequences from a source with known probabilities: a truth to measure against."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST = {"examples": 10**6, "words": 10**4}
 
 
 class Source(Enum):
-    """Where the sequences come from."""
+    """The source of the sequences."""
 
     lstm = "lstm"
     markov = "markov"
@@ -48,18 +48,24 @@ class Sequences(SequenceSet):
         ):
             value = getattr(self, key)
             require(
-                least <= value and (most is None or value <= most), f"data.{key}", value,
+                least <= value and (most is None or value <= most),
+                f"data.{key}",
+                value,
                 f"must be at least {least}" + ("" if most is None else f" and at most {most:,}"),
                 f"try data.{key}={max(least, 1000)}",
-            )  # fmt: skip
+            )
 
     def load(self) -> Data:
         """Draw the sequences and divide them."""
         plan = plan_splits(
-            self.examples, seed=self.seed, val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction, limit=self.limit, key="data.examples",
+            self.examples,
+            seed=self.seed,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            limit=self.limit,
+            key="data.examples",
             value=self.examples,
-        )  # fmt: skip
+        )
         drawn = self.draw()[plan.order] + len(SPECIAL)
         words = (*SPECIAL, *(f"w{number}" for number in range(self.words)))
         sequences = [[*tokens, END] for tokens in drawn.tolist()]
@@ -73,7 +79,7 @@ class Sequences(SequenceSet):
         return kind(self.words, random)
 
     def draw(self) -> Tensor:
-        """All sequences without their end, (N, L) int64 from 0."""
+        """Draw all sequences without their end, (N, L) int64 from 0."""
         random = generator(self.seed, "sequences")
         source, length = self.made_by(), self.max_length - 1
         if isinstance(source, LSTMSource):

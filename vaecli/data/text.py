@@ -19,9 +19,9 @@ LARGEST = 10**9  # bytes; a text is held in memory several times over while it i
 
 
 class Longer(Enum):
-    """What happens to a line of more than `max_length` tokens."""
+    """The fate of a line of more than `max_length` tokens."""
 
-    cut = "cut"  # it loses what is behind, and its end
+    cut = "cut"  # it loses the tokens behind max_length, and its end
     drop = "drop"
 
 
@@ -29,9 +29,9 @@ class Longer(Enum):
 class Text(SequenceSet):
     """The lines of a UTF-8 file as sequences of words, characters or bytes, in NFC but for bytes.
 
-    Empty lines are left out. The vocabulary is made of the training lines: what occurs in them at
-    least `min_count` times, as far as they are not cut; everything else is one unknown token. What
-    occurs once is always unknown, so that there is something to learn the unknown token from.
+    Empty lines are dropped. The vocabulary holds the tokens that occur at least `min_count` times
+    in the training lines, behind a cut not counted. Every other token is the unknown token. A token
+    that occurs once is always unknown, so that there are examples of the unknown token to learn.
     """
 
     path: str | None = None
@@ -43,20 +43,25 @@ class Text(SequenceSet):
     @property
     def location(self) -> Path:
         """`path`: ~ expanded, relative to the working directory."""
-        return place("data.path", self.path)
+        return place("data.path", self.path or "")
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range, or no path."""
         super().validate()
         require(
-            bool(self.path), "data.path", "" if self.path is None else self.path,
-            "data=text needs to know where the text is", "add data.path=FILE, one example a line",
-        )  # fmt: skip
+            bool(self.path),
+            "data.path",
+            "" if self.path is None else self.path,
+            "data=text needs to know where the text is",
+            "add data.path=FILE, one example a line",
+        )
         require(
-            self.min_count >= 2, "data.min_count", self.min_count,
+            self.min_count >= 2,
+            "data.min_count",
+            self.min_count,
             "must be at least 2: the unknown token is learned from what occurs less often",
             "try data.min_count=2",
-        )  # fmt: skip
+        )
 
     def check_files(self) -> None:
         """Raise UsageError if there is no such file."""
@@ -68,10 +73,10 @@ class Text(SequenceSet):
         """Read and divide the lines. Raises UsageError for a file that is empty or no text."""
         self.check_files()
         lines = self._lines()
-        found = len(lines)
-        if found < FEWEST_EXAMPLES:
+        count = len(lines)
+        if count < FEWEST_EXAMPLES:
             self.fault(
-                f"has {found} lines, each an example, and at least {FEWEST_EXAMPLES} are needed",
+                f"has {count} lines, each an example, and at least {FEWEST_EXAMPLES} are needed",
                 "write one example a line, or take a larger text",
             )
         if self.longer is Longer.drop:
@@ -82,27 +87,34 @@ class Text(SequenceSet):
                     "raise data.max_length, or data.longer=cut",
                 )
             lines = short
-        dropped = found - len(lines)
+        dropped = count - len(lines)
         plan = plan_splits(
-            len(lines), seed=self.seed, val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction, limit=self.limit, key="data.path", value=self.path,
-        )  # fmt: skip
+            len(lines),
+            seed=self.seed,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            limit=self.limit,
+            key="data.path",
+            value=self.path,
+        )
         lines = [lines[i] for i in plan.order.tolist()]
         training = lines[plan.n_test + plan.n_val :]
         vocabulary = Vocabulary.of(
             training, self.level, min_count=self.min_count, most=self.max_length
         )
         require(
-            len(vocabulary.words) > len(SPECIAL), "data.min_count", self.min_count,
+            len(vocabulary.words) > len(SPECIAL),
+            "data.min_count",
+            self.min_count,
             f"leaves no word: none occurs so often in the {len(training)} training lines",
             "try data.min_count=2, or data.level=char",
-        )  # fmt: skip
+        )
         numbers = vocabulary.numbers(lines, most=self.max_length)
         sequences = [[*tokens, END][: self.max_length] for tokens in numbers]
         return replace(self.assemble(sequences, vocabulary, plan), dropped=dropped)
 
     def fault(self, rule: str, remedy: str) -> NoReturn:
-        """Refuse what is found at `path`."""
+        """Refuse the file at `path`."""
         raise UsageError("data.path", self.path, rule, remedy)
 
     def _lines(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""What is measured of a trained model, and the verdict."""
+"""The diagnosis of a trained model: its figures, and the verdict."""

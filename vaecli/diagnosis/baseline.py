@@ -1,11 +1,11 @@
-"""What the decoder reaches with no code: the line that a code has to beat."""
+"""The likelihood of a decoder without a code: the line that a code has to beat."""
 
 # N examples, B batch, C channels, H height, W width, Z latent; nats per example
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.evaluation.estimate import mean_of
 from vaecli.evaluation.passes import batches, distortion, examples
 from vaecli.models.likelihoods.base import Likelihood
-from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.vae import VAE
 
 CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not the best
@@ -26,37 +25,48 @@ CONSTANT_STEPS = 300  # to fit the constants of a likelihood whose start is not 
 def baseline(
     vae: VAE, data: Data, split: str, neg_elbo: Tensor, *, steps: int, seed: int
 ) -> tuple[dict, Tensor] | None:
-    """The group `baseline`, and the distortion of each example without a code, (N,).
+    """The group `baseline`: the distortion without a code, and the gain of the code over it.
 
-    The group holds the mean of that, and what the code gains over it.
-    neg_elbo (N,): distortion + KL of the first N examples of `split`, which are used.
-    Where pixels are independent given z no training is needed: one constant per output and pixel,
-    fitted to the training split (`Likelihood.start`, and some steps where that is not the best). An
-    autoregressive decoder models the data by itself: a copy of it gets z = 0 and `steps` more
-    updates on the training split; None if `steps` is 0. These start from the trained decoder, so
-    few do; the figure is an upper bound of what a decoder trained without a code would reach. Next
-    to a model that has not converged the copy has the advantage of these updates.
+    If pixels are independent given z, the best decoder without a code is one constant per output
+    and pixel, fitted to the training split (`Likelihood.start`, and some steps where that is not
+    the best). An autoregressive decoder models the data by itself: a copy of it gets z = 0 and
+    `steps` more updates on the training split. They start from the trained decoder, so a few are
+    enough; the figure is an upper bound of the distortion that a decoder reaches that is trained
+    without a code from the start. Next to a model that has not converged the copy has the advantage
+    of these updates.
+
+    Args:
+        vae: the trained model.
+        data: its data.
+        split: train, val or test.
+        neg_elbo: distortion + KL of the first N examples of `split`, which are used, (N,).
+        steps: updates of an autoregressive decoder's copy.
+        seed: the run's.
+
+    Returns:
+        The group, and the distortion of each example without a code (N,). None for an
+        autoregressive decoder and no steps.
     """
     n = len(neg_elbo)
     if not vae.autoregressive:
-        found = _constant(vae, data, split, n, seed)
+        without_code = _constant(vae, data, split, n, seed)
         name = "one constant per pixel of the training split"
     elif steps:
-        alone = copy.deepcopy(vae).requires_grad_()  # whichever half rested at the last update
+        alone = copy.deepcopy(vae).requires_grad_()  # one half may have rested at the last update
         _train(alone, data, steps, seed)
-        found = distortion(alone, data, split, torch.zeros(n, vae.latent_dim))
+        without_code = distortion(alone, data, split, torch.zeros(n, vae.latent_dim))
         name = f"a copy of the decoder with z = 0, after {steps} more updates"
     else:
         return None
-    gain = mean_of(found - neg_elbo, "distortion without a code, less distortion + rate", split)
-    return {"no_code": mean_of(found, name, split), "gain": gain}, found
+    gain = mean_of(
+        without_code - neg_elbo, "distortion without a code, less distortion + rate", split
+    )
+    return {"no_code": mean_of(without_code, name, split), "gain": gain}, without_code
 
 
 def _constant(vae: VAE, data: Data, split: str, n: int, seed: int) -> Tensor:
     """The distortion of the best constant output, (N,)."""
-    likelihood = copy.deepcopy(vae.likelihood)
-    if isinstance(likelihood, GaussianLearned):
-        likelihood.initial_sigma = None  # or `start` would leave the trained sigma in place
+    likelihood = vae.likelihood.untrained()
     out = likelihood.start(*pixel_statistics(data)).to(data.device)
     if not likelihood.start_is_best:
         out = _fitted(likelihood, out, data, seed)
@@ -91,7 +101,7 @@ def _train(vae: VAE, data: Data, steps: int, seed: int) -> None:
 
 def _descend(
     loss: Callable[[Tensor], Tensor],
-    moved: list[Tensor],
+    moved: Sequence[Tensor],
     data: Data,
     *,
     steps: int,
@@ -117,6 +127,6 @@ def _descend(
         for _ in range(steps):
             index = torch.randint(n, (min(size, n),), generator=order)
             optimizer.zero_grad()
-            loss(data.batch(data.train, index, binarisation)).backward(inputs=moved)
+            loss(data.batch(data.train, index, binarisation)).backward(inputs=list(moved))
             optimizer.step()
             schedule.step()

@@ -1,4 +1,4 @@
-"""(epsilon, delta)-collapse: for which share of the inputs is a dimension's posterior the prior?"""
+"""Collapse by inputs, (epsilon, delta)-collapse: the share for which a posterior is the prior."""
 
 # N examples, Z latent, E thresholds; nats
 

@@ -1,4 +1,4 @@
-"""The same diagnosis for models that were made elsewhere, from Python."""
+"""The same diagnosis for models of other code, from Python."""
 
 # B batch, Z latent
 
@@ -23,16 +23,20 @@ def diagnose_collapse(
 ) -> dict:
     """Diagnose posterior collapse of `model` over the batches of `data_loader`.
 
-    model: anything with `encode(x) -> (mu, logvar)`, each (B, Z), of a diagonal Gaussian q(z|x)
-        whose prior is N(0, I). A torch module is put into evaluation mode and then back.
-    data_loader: yields x, or (x, labels, ...); batches go in as they are, moved to `device`. If
-        `encode` rejects their shape they are flattened to (B, -1), and `warnings` says so.
-    threshold: nats of mean KL above which a dimension is active.
+    Args:
+        model: any object with `encode(x) -> (mu, logvar)`, each (B, Z), of a diagonal Gaussian
+            q(z|x) whose prior is N(0, I). A torch module is put into evaluation mode and then back.
+        data_loader: yields x, or (x, labels, ...); batches go in as they are, moved to `device`. If
+            `encode` rejects their shape they are flattened to (B, -1), and `warnings` says so.
+        device: where the model is.
+        threshold: nats of mean KL above which a dimension is active.
 
-    Returns diagnosis.json without what needs a decoder (elbo, distortion, use of z, likelihood):
-    the flat keys, `information` and `collapse_curve`.
-    Raises ValueError for an empty loader, and for an `encode` that does not return two finite
-    (B, Z) tensors.
+    Returns:
+        diagnosis.json without the figures of a decoder (elbo, distortion, use of z, likelihood):
+        the flat keys, `information` and `collapse_curve`.
+
+    Raises:
+        ValueError: the loader is empty, or `encode` does not return two finite (B, Z) tensors.
     """
     foreign = ForeignModel(model)
     with evaluation_mode(model):

@@ -30,7 +30,7 @@ def grid(latents: int, *, reach: float = REACH) -> tuple[Tensor, float]:
 
 @torch.no_grad()
 def true_posterior_means(vae: VAE, x: Tensor) -> Tensor:
-    """E_p[z|x] under the model's own posterior p(z|x), for x (N, ...): (N, Z) float64."""
+    """E[z|x] under the true posterior p(z|x) of the model, for x (N, ...): (N, Z) float64."""
     z, _ = grid(vae.latent_dim)
     z = z.float().to(x.device)
     rows = []

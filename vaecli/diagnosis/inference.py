@@ -1,4 +1,4 @@
-"""Does the encoder lag? What gradient steps on the posterior of single examples still gain."""
+"""Inference lag: the gain of gradient steps on the posteriors of single examples."""
 
 # K samples, N examples, Z latent; nats per example
 
@@ -11,9 +11,8 @@ from vaecli.core.optimizers import Adam
 from vaecli.core.randomness import generator
 from vaecli.data.sets.base import Data
 from vaecli.evaluation.estimate import mean_of
-from vaecli.evaluation.passes import Encoded, examples, first_rows
+from vaecli.evaluation.passes import Encoded, Model, examples, first_rows
 from vaecli.models.posteriors.gaussian import LOGVAR_RANGE
-from vaecli.models.vae import VAE
 
 PAIRS = 2  # of z in each step: +eps and -eps, which cancels most of the gradient's noise in mu
 MEASURED = 32  # of z before and after
@@ -21,9 +20,9 @@ LR = 0.1  # falls to zero along a cosine
 
 
 def refine(
-    vae: VAE, data: Data, encoded: Encoded, *, most: int, steps: int, seed: int
+    vae: Model, data: Data, encoded: Encoded, *, most: int, steps: int, seed: int
 ) -> tuple[dict, Encoded] | None:
-    """The group `inference`: ELBO gained by optimising q(z|x) of each example on its own.
+    """The group `inference`: the gain in ELBO from optimising q(z|x) of each example.
 
     From the encoder's answer, `steps` Adam steps on (mu, logvar) of each of the first `most`
     examples, the model fixed, reparametrised gradients (the SVI steps of Kim et al. 2018, used as a
@@ -31,8 +30,17 @@ def refine(
     collapsed encoder it tells whether the true posterior has collapsed as well (He et al. 2019:
     inference collapse against model collapse).
 
-    Returns the group and the refined posteriors; None for a foreign model whose log_px passes no
-    gradient to z, since the steps would follow the KL alone.
+    Args:
+        vae: the trained model.
+        data: its data.
+        encoded: the encoder's answers.
+        most: optimise the first N examples.
+        steps: of Adam.
+        seed: the run's.
+
+    Returns:
+        The group and the refined posteriors. None for a foreign model whose log_px passes no
+        gradient to z, since the steps would follow the KL alone.
     """
     part = first_rows(encoded, most)
     x = examples(data, part.split, torch.arange(len(part.mu)))
@@ -57,10 +65,12 @@ def refine(
     eps = torch.randn(MEASURED, *shape, generator=noise).to(x.device)
     mu, logvar = mu.detach(), logvar.detach()
     with torch.no_grad():
-        before = sum(_elbo(vae, x, *start, one[None]) for one in eps) / MEASURED
-        after = sum(_elbo(vae, x, mu, logvar, one[None]) for one in eps) / MEASURED
+        zero = torch.zeros(len(x), device=x.device)
+        before = sum((_elbo(vae, x, *start, one[None]) for one in eps), zero) / MEASURED
+        after = sum((_elbo(vae, x, mu, logvar, one[None]) for one in eps), zero) / MEASURED
         kl_per_dim = vae.prior.kl_per_dim(mu, logvar)
-    refined = Encoded(*(t.float().cpu() for t in (mu, logvar, kl_per_dim)), part.y, part.split)
+    mu, logvar, kl_per_dim = (t.float().cpu() for t in (mu, logvar, kl_per_dim))
+    refined = Encoded(mu, logvar, kl_per_dim, part.y, part.split)
     name = f"{steps} Adam steps on the posterior of each example"
     return {
         "gain": mean_of((after - before).cpu(), name, part.split),
@@ -69,7 +79,7 @@ def refine(
     }, refined
 
 
-def _elbo(vae: VAE, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
-    """The ELBO of each example with its own q(z|x), noise (K, N, Z): (N,)."""
+def _elbo(vae: Model, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    """The ELBO of each example under its q(z|x), noise (K, N, Z): (N,)."""
     z = mu + (0.5 * logvar).exp() * eps
     return vae.log_px(x, z).mean(0) - vae.prior.kl_per_dim(mu, logvar).sum(1)

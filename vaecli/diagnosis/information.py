@@ -1,4 +1,4 @@
-"""What z knows of x: mutual information, the aggregate posterior, and where the rate goes."""
+"""The information of z about x: bounds, the aggregate posterior, and a split of the rate."""
 
 # N examples, each with one code z ~ q(z|x); Z latent; nats
 
@@ -35,11 +35,19 @@ def information(encoded: Encoded, *, seed: int, most: int, prior: Prior | None =
     """The group `information` of the diagnosis, over the first `most` examples.
 
     mutual_information: I_q(x; z) = E log q(z|x) - E log q(z), between two bounds in expectation
-    (Poole et al. 2019, "On variational bounds of mutual information", InfoNCE with known density
-    and leave-one-out): own_included from below, at most log N, and leave_one_out from above. The
-    value is the middle, or the lower bound where the estimate is saturated.
-    prior: p(z), of which aggregate_kl and rate_split speak; None is N(0, I). The rate is split for
-    a prior of independent dimensions only.
+    (Poole et al. 2019, "On variational bounds of mutual information", InfoNCE with the density
+    in closed form, and leave-one-out): own_included from below, at most log N, and leave_one_out
+    from above. The value is the middle, or the lower bound if the estimate is saturated.
+
+    Args:
+        encoded: posteriors of the examples.
+        seed: of the codes.
+        most: N.
+        prior: p(z), for aggregate_kl and rate_split; None is N(0, I). The rate is split for a prior
+            of independent dimensions only.
+
+    Returns:
+        The group.
     """
     prior = prior or StandardNormal()
     part = first_rows(encoded, most)
@@ -71,8 +79,8 @@ def information(encoded: Encoded, *, seed: int, most: int, prior: Prior | None =
 def minibatch_information(encoded: Encoded, z: Tensor) -> Estimate:
     """The estimator of He et al. 2019 as in their code, over batches of 50: at most log 50.
 
-    The entropy of q(z|x) in closed form, q(z) over the batch, the own component included; what is
-    left over after whole batches is not used. For comparison with published figures only.
+    The entropy of q(z|x) in closed form, q(z) over the batch with the code's component in it; the
+    examples after the last full batch are not used. For comparison with published figures only.
     """
     size = min(MINIBATCH, len(z))
     count = len(z) // size
@@ -82,8 +90,8 @@ def minibatch_information(encoded: Encoded, z: Tensor) -> Estimate:
         (neg_entropy[rows] - aggregate(z[rows], mu[rows], logvar[rows]).included).mean()
         for rows in torch.arange(count * size).split(size)
     ]
-    found = mean_of(torch.stack(values), f"He et al. 2019, batches of {size}", encoded.split)
-    return found._replace(n=count * size)
+    estimate = mean_of(torch.stack(values), f"He et al. 2019, batches of {size}", encoded.split)
+    return estimate._replace(n=count * size)
 
 
 def _aggregate_kl(mixture: Mixture, which: str, z: Tensor, split: str, prior: Prior) -> Estimate:
@@ -105,10 +113,10 @@ def _rate_split(encoded: Encoded, z: Tensor, mixture: Mixture, which: str) -> di
     log_q = log_density_and_pull(mixture, which)[0][:m]
     log_prior_per_dim = -0.5 * z[:m].double().square() - HALF_LOG_2PI
     per_dim = (marginals - log_prior_per_dim).mean(0)
-    spent = mixture.own[:m] - log_prior_per_dim.sum(1)
+    spent = mixture.conditional[:m] - log_prior_per_dim.sum(1)
     rate = encoded.kl_per_dim[:m].double().sum(1)
     parts = {
-        "mutual_information": mixture.own[:m] - log_q,
+        "mutual_information": mixture.conditional[:m] - log_q,
         "total_correlation": log_q - marginals.sum(1),
         "marginal_kl": (marginals - log_prior_per_dim).sum(1),
         "residual": spent - rate,
@@ -121,11 +129,20 @@ def _rate_split(encoded: Encoded, z: Tensor, mixture: Mixture, which: str) -> di
 
 
 def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor, which: str = "both") -> Tensor:
-    """The log of q(z_j) at the codes z (M, Z) of the first M of N components: (M, Z).
+    """Evaluate the marginals of the aggregate posterior, one dimension at a time.
 
-    which: "both", the mean of the logs with and without the own component, as in Mixture, or
-    "included". Sums in float32: the densities are of one dimension, and their differences are taken
-    before they are squared.
+    Sums are in float32: the densities have one dimension, and their differences are taken before
+    they are squared.
+
+    Args:
+        z: (M, Z), codes of the first M components.
+        mu: (N, Z) means of the components.
+        logvar: (N, Z) log variances.
+        which: "both", the mean of the logs with and without the code's component, as in Mixture, or
+            "included".
+
+    Returns:
+        The log of q(z_j), (M, Z).
     """
     m, n = len(z), len(mu)
     out = torch.empty(z.shape, dtype=torch.float64)
@@ -135,11 +152,11 @@ def log_marginals(z: Tensor, mu: Tensor, logvar: Tensor, which: str = "both") ->
             distance = (z[rows, j].float()[:, None] - centre).mul_(scale)  # (b, N)
             density = distance.square_().mul_(-0.5).exp_().mul_(scale)
             diagonal = torch.arange(len(rows)), rows
-            own = density[diagonal].clone()
+            of_component = density[diagonal].clone()
             density[diagonal] = 0
             others = density.sum(1)
-            included = (others + own).double().log() - math.log(n)
-            # A code no other component comes near has no density without its own; it is saturated.
+            included = (others + of_component).double().log() - math.log(n)
+            # A code far from all other components has density 0 without its component: saturated.
             left_out = torch.where(others > 0, others.double().log() - math.log(n - 1), included)
             middle = included if which == "included" else 0.5 * (included + left_out)
             out[rows, j] = middle - HALF_LOG_2PI

@@ -22,7 +22,18 @@ STEPS = 9  # codes from -3 to 3
 def reconstructions(
     vae: VAE, data: Data, encoded: Encoded, *, seed: int, n: int = COLUMNS
 ) -> tuple[Tensor, Tensor]:
-    """The first n examples and what the decoder makes of a z ~ q(z|x): (n, C, H, W) each."""
+    """Decode a z ~ q(z|x) of the first examples.
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        seed: the run's.
+        n: number of examples.
+
+    Returns:
+        The examples and their reconstructions, (n, C, H, W) each.
+    """
     n = min(n, len(encoded.mu))
     index = torch.arange(n)
     x = data.batch(getattr(data, encoded.split), index).cpu()
@@ -30,7 +41,16 @@ def reconstructions(
 
 
 def prior_samples(vae: VAE, *, seed: int, n: int = 2 * COLUMNS) -> Tensor:
-    """Decoded draws from the prior, (n, C, H, W)."""
+    """Decode draws from the prior.
+
+    Args:
+        vae: the model.
+        seed: the run's.
+        n: number of draws.
+
+    Returns:
+        (n, C, H, W).
+    """
     eps = torch.randn(n, vae.latent_dim, generator=generator(seed, "evaluation", index=2))
     return _draw(vae, vae.prior.draws(eps), seed)
 
@@ -38,8 +58,16 @@ def prior_samples(vae: VAE, *, seed: int, n: int = 2 * COLUMNS) -> Tensor:
 def traversals(vae: VAE, encoded: Encoded, *, seed: int) -> tuple[Tensor, list[int]]:
     """One code moved along single dimensions from -3 to 3, those of largest KL first.
 
-    Returns pictures (dims, STEPS, C, H, W) and the dimensions. The other coordinates stay at the
-    posterior mean of the first example; all pictures share their noise.
+    The other coordinates stay at the posterior mean of the first example; all pictures share their
+    noise.
+
+    Args:
+        vae: the model.
+        encoded: the posteriors.
+        seed: the run's.
+
+    Returns:
+        Pictures (dims, STEPS, C, H, W) and the dimensions.
     """
     dims = encoded.kl_per_dim.mean(0).argsort(descending=True)[:TRAVERSED].tolist()
     z = encoded.mu[0].repeat(len(dims), STEPS, 1)  # (dims, STEPS, Z)
@@ -50,7 +78,16 @@ def traversals(vae: VAE, encoded: Encoded, *, seed: int) -> tuple[Tensor, list[i
 
 
 def tsne(encoded: Encoded, *, points: int, seed: int) -> Tensor | None:
-    """t-SNE of up to `points` posterior means, (points, 2); None if there is nothing to show."""
+    """Place posterior means in the plane by t-SNE.
+
+    Args:
+        encoded: the posteriors.
+        points: use at most so many.
+        seed: of t-SNE.
+
+    Returns:
+        (points, 2). None for too few means, or means that are all alike.
+    """
     from sklearn.manifold import TSNE
 
     mu = encoded.mu[:points].double().numpy()

@@ -1,4 +1,4 @@
-"""Does the decoder use z? What happens to the distortion when z is tampered with."""
+"""The use of z by the decoder: the rise of the distortion when z is changed."""
 
 # N examples, Z latent; nats per example
 
@@ -10,27 +10,49 @@ from torch import Tensor
 from vaecli.core.randomness import generator
 from vaecli.data.sets.base import Data
 from vaecli.evaluation.estimate import Estimate, mean_of
-from vaecli.evaluation.passes import Encoded, distortion, first_rows, sample_codes
-from vaecli.models.vae import VAE
+from vaecli.evaluation.passes import Encoded, Model, distortion, first_rows, sample_codes
 
 
-def shuffled(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int) -> Estimate:
+def shuffled(
+    vae: Model, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int
+) -> Estimate:
     """The rise of the distortion when every example gets another one's code.
 
-    per_example (N,): the distortion with the right codes. For a decoder that is the true
-    conditional p(x|z) the rise is I(x; z) + L(x; z), with L >= 0 the lautum information
-    (Palomar & Verdu 2008): it cannot be smaller than the information that is used.
+    For a decoder that is the true conditional p(x|z) the rise is I(x; z) + L(x; z), with L >= 0 the
+    lautum information (Palomar & Verdu 2008): it is never smaller than the information that the
+    decoder uses.
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        per_example: the distortion with the right codes, (N,).
+        seed: the run's.
+
+    Returns:
+        The mean rise.
     """
     z = sample_codes(encoded, seed)
     rise = distortion(vae, data, encoded.split, z[derangement(len(z), seed)]) - per_example
     return mean_of(rise, "one z per example, codes permuted without fixed points", encoded.split)
 
 
-def replaced(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int) -> dict:
+def replaced(vae: Model, data: Data, encoded: Encoded, per_example: Tensor, *, seed: int) -> dict:
     """The rise of the distortion when z is drawn from the prior, and when it is zero.
 
-    A prior draw tells more of the aggregate posterior than shuffling does: codes the decoder never
-    saw. Zero is the code of a collapsed encoder's mean; a decoder may do well there by accident.
+    A draw from the prior says more about the aggregate posterior than shuffling does: the decoder
+    has never seen such codes. Zero is the code of a collapsed encoder's mean; a decoder may do well
+    there by accident.
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        per_example: the distortion with the right codes, (N,).
+        seed: the run's.
+
+    Returns:
+        The mean rises, by the keys prior and zeroed.
     """
     eps = torch.randn(encoded.mu.shape, generator=generator(seed, "evaluation", index=4))
     drawn = vae.prior.draws(eps)
@@ -45,13 +67,23 @@ def replaced(vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, see
 
 
 def ablation(
-    vae: VAE, data: Data, encoded: Encoded, per_example: Tensor, *, most: int, seed: int
+    vae: Model, data: Data, encoded: Encoded, per_example: Tensor, *, most: int, seed: int
 ) -> dict:
     """The rise of the distortion when one dimension alone comes from another example's code.
 
-    Over the first `most` examples. Permuting keeps the dimension's own distribution, so that a
-    dimension whose mean is constant counts nothing, however far from zero it lies.
-    rise_per_dim (Z,); ranking: the dimensions, most used first.
+    A permutation keeps the distribution of the dimension. So a dimension whose mean is constant
+    counts nothing, however far from zero it lies.
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        per_example: the distortion with the right codes, (N,).
+        most: use the first N examples.
+        seed: the run's.
+
+    Returns:
+        rise_per_dim (Z,), and ranking: the dimensions, most used first.
     """
     part = first_rows(encoded, most)
     z = sample_codes(encoded, seed)[:most]  # (N, Z)
@@ -74,7 +106,7 @@ def ablation(
 
 
 def derangement(n: int, seed: int) -> Tensor:
-    """A random permutation of 0..n-1 that leaves nothing in place (one random cycle), (n,)."""
+    """A random permutation of 0..n-1 without fixed points (one random cycle), (n,)."""
     cycle = torch.randperm(n, generator=generator(seed, "evaluation", index=1))
     other = torch.empty_like(cycle)
     other[cycle] = cycle.roll(1)

@@ -1,4 +1,4 @@
-"""How likely is held-out data? The importance-weighted bound on log p(x)."""
+"""The importance-weighted bound on log p(x)."""
 
 # B batch, K samples, N examples, Z latent; nats per example
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vaecli.core.randomness import generator
 from vaecli.data.sets.base import Data
 from vaecli.evaluation.estimate import mean_of
-from vaecli.evaluation.passes import Encoded, examples
+from vaecli.evaluation.passes import Encoded, Model, examples
 from vaecli.models.posteriors.gaussian import gaussian_log_prob
 from vaecli.models.vae import VAE
 
@@ -22,15 +22,26 @@ BATCH = 100  # examples whose samples are decoded together
 
 @torch.no_grad()
 def importance_weighted(
-    vae: VAE, data: Data, encoded: Encoded, *, samples: int, seed: int, budget: int = BUDGET
+    vae: Model, data: Data, encoded: Encoded, *, samples: int, seed: int, budget: int = BUDGET
 ) -> tuple[dict, Tensor]:
-    """The group `likelihood`, and the bound of each example, (N,).
+    """The group `likelihood`: the importance-weighted bound, and its quality.
 
     log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) as `encoded`, and its mean over examples: a
     lower bound of log p(x) that rises with K = `samples` (Burda et al. 2016), exact for every K
     if q is the true posterior. effective_sample_size: (sum w)^2 / sum w^2, between 1 and K; near 1
     a single sample carries the figure, and it is far below log p(x).
     gain_over_elbo: the bound less the closed-form-KL ELBO estimate of the same samples.
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: posteriors of N examples.
+        samples: K.
+        seed: of the codes.
+        budget: bytes of activations in one forward pass.
+
+    Returns:
+        The group, and the bound of each example (N,).
     """
     bound, elbo, effective = [], [], []
     one = examples(data, encoded.split, torch.tensor([_longest(data, encoded)]))
@@ -73,23 +84,29 @@ def _longest(data: Data, encoded: Encoded) -> int:
 
 
 def _noise(index: Tensor, samples: int, dims: int, seed: int) -> Tensor:
-    """Each example's own noise, whatever batch it is in: (K, B, Z)."""
+    """The noise of each example, the same in any batch: (K, B, Z)."""
     each = (generator(seed, "evaluation", index=1000 + n) for n in index.tolist())
     return torch.stack([torch.randn(samples, dims, generator=g) for g in each], dim=1)
 
 
-def bytes_per_code(vae: VAE, x: Tensor, z: Tensor) -> int:
-    """The activations that decoding one code z (1, 1, Z) of x (1, ...) leaves behind, measured.
+def bytes_per_code(vae: Model, x: Tensor, z: Tensor) -> int:
+    """Measure the activations of decoding one code.
 
-    All of them, as float32: no more than that is alive at once.
+    Args:
+        vae: the model.
+        x: one example (1, ...).
+        z: one code (1, 1, Z).
+
+    Returns:
+        Bytes of all outputs of all modules, as float32: no more than that is alive at once.
     """
     size = math.prod(vae.shape) if isinstance(vae, VAE) else x.numel()
     counted = 8 * size  # the likelihood works on a few tensors of the size of x, one-hot for tokens
 
     def count(module: nn.Module, inputs: object, output: object) -> None:
         nonlocal counted
-        made = output if isinstance(output, tuple) else (output,)  # a recurrent module's are two
-        counted += sum(part.numel() for part in made if isinstance(part, Tensor))
+        parts = output if isinstance(output, tuple) else (output,)  # two of a recurrent module
+        counted += sum(part.numel() for part in parts if isinstance(part, Tensor))
 
     hooks = [module.register_forward_hook(count) for module in vae.modules()]
     try:

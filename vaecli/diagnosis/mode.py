@@ -11,10 +11,10 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: Any) -> Iterator[None]:
-    """Put `model` into evaluation mode, then every module of it back into its own mode.
+    """Put `model` into evaluation mode, then each of its modules back into the mode before.
 
     A frozen batch normalisation inside a model in training is in evaluation mode already, and must
-    be so afterwards. What is no torch module is left as it is. cuDNN passes gradients back through
+    be so afterwards. Any other object stays as it is. cuDNN passes gradients back through
     recurrent modules in training mode only, and those without dropout are the same in both.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []

@@ -1,4 +1,4 @@
-"""Is the class of an example written in its code? Probes, each against shuffled labels."""
+"""Probes that read the class of an example from its code, each against shuffled labels."""
 
 # N examples, Z latent
 
@@ -38,15 +38,15 @@ def probes(encoded: Encoded, *, seed: int) -> dict:
     if len(np.unique(y[fit])) < 2:
         return {}
     shuffled = y[fit][torch.randperm(half, generator=generator(seed, "evaluation", index=9))]
-    found = {}
+    accuracies = {}
     for name, make in (("knn", _knn), ("linear_probe", _linear)):
         for suffix, labels in (("", y[fit]), ("_shuffled_labels", shuffled)):
             probe = make(half)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # not converged: still a probe
                 right = probe.fit(z[fit], labels).predict(z[score]) == y[score]
-            found[name + suffix] = _accuracy(right, name, suffix, half, part.split)
-    return found
+            accuracies[name + suffix] = _accuracy(right, name, suffix, half, part.split)
+    return accuracies
 
 
 def _accuracy(right: np.ndarray, name: str, suffix: str, fitted: int, split: str) -> Estimate:

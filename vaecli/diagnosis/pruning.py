@@ -1,4 +1,4 @@
-"""Are the dead dimensions dead? The bound measured again without them."""
+"""The ELBO without the dead dimensions."""
 
 # N examples, Z latent; nats per example
 
@@ -9,25 +9,33 @@ import torch
 from vaecli.data.sets.base import Data
 from vaecli.evaluation.estimate import mean_of
 from vaecli.evaluation.measures import VARIANCE_THRESHOLD, mean_variance
-from vaecli.evaluation.passes import Encoded, distortion, sample_codes
-from vaecli.models.vae import VAE
+from vaecli.evaluation.passes import Encoded, Model, distortion, sample_codes
 
 
 def prune(encoded: Encoded) -> Encoded:
     """`encoded` with the posterior of every dead unit replaced by the prior, N(0, 1)."""
     dead = mean_variance(encoded) <= VARIANCE_THRESHOLD  # (Z,)
-    parts = (part.masked_fill(dead, 0.0) for part in encoded[:3])
-    return Encoded(*parts, encoded.y, encoded.split)
+    mu, logvar, kl = (part.masked_fill(dead, 0.0) for part in encoded[:3])
+    return encoded._replace(mu=mu, logvar=logvar, kl_per_dim=kl)
 
 
 def pruning(
-    vae: VAE, data: Data, encoded: Encoded, neg_elbo_per_example: torch.Tensor, *, seed: int
+    vae: Model, data: Data, encoded: Encoded, neg_elbo_per_example: torch.Tensor, *, seed: int
 ) -> dict:
     """The group `pruning`: the ELBO when dead units are drawn from the prior and cost no KL.
 
-    As Burda et al. 2016 do, who remove them: a change near zero says that they were dead indeed,
-    and that the model is a smaller VAE of the same quality.
-    neg_elbo_per_example (N,): distortion + KL with all dimensions, from the same noise.
+    A change near zero says that they are dead indeed, and that the model is a smaller VAE of the
+    same quality (Burda et al. 2016 remove them).
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        neg_elbo_per_example: distortion + KL with all dimensions, from the same noise, (N,).
+        seed: the run's.
+
+    Returns:
+        The group.
     """
     pruned = prune(encoded)
     z = sample_codes(pruned, seed)

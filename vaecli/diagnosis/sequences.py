@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from vaecli.data.files.vocabulary import SPECIAL
-from vaecli.data.sets.base import Data
+from vaecli.data.sets.base import Data, Split
 from vaecli.data.sets.sequence_set import cut, unknown
+from vaecli.data.sets.sources import LSTMSource, MarkovSource
 from vaecli.diagnosis.latent_use import derangement
 from vaecli.evaluation.estimate import Estimate, mean_of
 from vaecli.evaluation.passes import Encoded, at_once, batches, examples, sample_codes
@@ -26,41 +27,57 @@ def sequences(
 ) -> dict:
     """The group `sequences`: perplexities per token, and the use of z by position.
 
-    nats: by the key of each perplexity, what the first n sequences of the split cost, (n,).
-    A sequence's end is one of its tokens, padding is none. Perplexity is exp(nats / tokens).
+    The end of a sequence is one of its tokens, padding is none. Perplexity is exp(nats / tokens).
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        nats: for the key of each perplexity, the nats of the first n sequences of the split, (n,).
+        seed: the run's.
+
+    Returns:
+        The group.
     """
-    x, _, length = (
-        None if part is None else part[: len(encoded.mu)].cpu()
-        for part in getattr(data, encoded.split)
-    )
-    found: dict = {
+    part: Split = getattr(data, encoded.split)
+    assert part.length is not None  # as of every split of sequences
+    x, length = (rows[: len(encoded.mu)].cpu() for rows in (part.x, part.length))
+    group: dict = {
         "tokens_per_sequence": length.double().mean().item(),
         "cut": cut(x),
         "unknown": unknown(x),
     }
     if data.source is not None:
-        own = _under_source(data, x[:OF_SOURCE])
-        nats = {**nats, "perplexity_source": own}
-        above = nats["perplexity"][: len(own)] - own
+        of_source = _under_source(data.source, x[:OF_SOURCE])
+        nats = {**nats, "perplexity_source": of_source}
+        above = nats["perplexity"][: len(of_source)] - of_source
         name = "distortion + rate, less -log p(x) under the source, of the same sequences"
-        found["above_source"] = mean_of(above, name, encoded.split)
+        group["above_source"] = mean_of(above, name, encoded.split)
     for key, values in nats.items():
-        found[key] = perplexity(values, length[: len(values)], encoded.split)
+        group[key] = perplexity(values, length[: len(values)], encoded.split)
     if len(length) > 1:
-        found |= use_by_position(vae, data, encoded, seed=seed)
-    return found
+        group |= use_by_position(vae, data, encoded, seed=seed)
+    return group
 
 
-def _under_source(data: Data, x: Tensor) -> Tensor:
-    """-log p(x) of sequences (n, 1, 1, T) under what they were drawn from, (n,)."""
+def _under_source(source: LSTMSource | MarkovSource, x: Tensor) -> Tensor:
+    """-log p(x) of sequences (n, 1, 1, T) under their source, (n,)."""
     words = x[:, 0, 0, :-1].long() - len(SPECIAL)  # without the end, which is certain
-    return -data.source.log_prob(words)
+    return -source.log_prob(words)
 
 
 def perplexity(nats: Tensor, length: Tensor, split: str) -> Estimate:
-    """exp(sum nats / sum tokens) of n sequences, inf beyond what a float holds.
+    """Perplexity of n sequences, exp(sum nats / sum tokens).
 
-    Its standard error by the delta method: long sequences cost more, and that is no error.
+    Its standard error comes from the delta method: long sequences cost more, and that is no error.
+
+    Args:
+        nats: (n,).
+        length: tokens of each, (n,).
+        split: name of the split.
+
+    Returns:
+        The estimate, inf if a float cannot hold it.
     """
     nats, tokens = nats.double(), length.double()
     n = len(tokens)
@@ -75,8 +92,15 @@ def perplexity(nats: Tensor, length: Tensor, split: str) -> Estimate:
 def use_by_position(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int) -> dict:
     """The rise of each position's distortion when the sequence gets another one's code.
 
-    rise_by_position (L,), the mean over the sequences that have such a position, of which
-    `sequences_at_position` counts; positions that fewer than 20 have are left out.
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        seed: the run's.
+
+    Returns:
+        rise_by_position (L,), a mean over the sequences that have the position, and
+        sequences_at_position (L,), their number. Positions of fewer than 20 sequences are dropped.
     """
     z = sample_codes(encoded, seed)
     other = z[derangement(len(z), seed)]
@@ -85,15 +109,15 @@ def use_by_position(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int
     with torch.no_grad():
         for index in batches(len(z), at_once(data)):
             x = examples(data, encoded.split, index)
-            own, theirs = (
+            right, wrong = (
                 vae.log_px_by_position(x, codes[index].to(x.device)).double().cpu()
                 for codes in (z, other)
             )  # (B, L) each
-            L = own.shape[1]
-            rise[:L] += (own - theirs).sum(0)
+            L = right.shape[1]
+            rise[:L] += (right - wrong).sum(0)
             count[:L] += (x[:, 0, 0] > 0).sum(0).cpu()
-    kept = int((count >= min(LEAST_AT_POSITION, len(z))).sum())
+    positions = int((count >= min(LEAST_AT_POSITION, len(z))).sum())
     return {
-        "rise_by_position": (rise[:kept] / count[:kept]).tolist(),
-        "sequences_at_position": count[:kept].int().tolist(),
+        "rise_by_position": (rise[:positions] / count[:positions]).tolist(),
+        "sequences_at_position": count[:positions].int().tolist(),
     }

@@ -18,7 +18,7 @@ class Part(Enum):
 
 
 class Weights(Enum):
-    """Which checkpoint is diagnosed."""
+    """The checkpoint to diagnose."""
 
     last = "last"
     best = "best"

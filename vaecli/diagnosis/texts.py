@@ -1,4 +1,4 @@
-"""What the model writes: reconstructions, draws from the prior, ways between two sentences."""
+"""Texts of the model: reconstructions, draws from the prior, lines between two sentences."""
 
 # n texts, N sequences, Z latent
 
@@ -15,38 +15,57 @@ from vaecli.models.parts.sequences import SequenceVAE
 SHOWN = 8  # reconstructions, samples
 STEPS = 7  # of an interpolation, its ends among them
 NEIGHBOURS = 3
-SEEN = 2000  # sequences among which neighbours are looked for
+SEEN = 2000  # sequences to look for neighbours in
 
 
 def texts(vae: SequenceVAE, data: Data, encoded: Encoded, *, seed: int) -> dict:
-    """The group `texts` of the diagnosis, all in words.
+    """The group `texts` of the diagnosis, in words.
 
     reconstructions: pairs of a sequence and the most probable tokens at its posterior mean, one
     after the other. samples: drawn token by token at codes from the prior. interpolation: the same
     way of writing as for the first, at codes on the line between two posterior means. neighbours:
     sequences, each with those whose posterior means are closest (Euclidean).
+
+    Args:
+        vae: the model.
+        data: its data.
+        encoded: the posteriors.
+        seed: the run's.
+
+    Returns:
+        The group.
     """
     n = min(SHOWN, len(encoded.mu))
     originals = said(data, encoded.split, torch.arange(min(SEEN, len(encoded.mu))))
     again = _written(vae, data, encoded.mu[:n], None)
-    found = {
+    group = {
         "reconstructions": list(zip(originals[:n], again, strict=True)),
         "samples": _samples(vae, data, seed),
     }
     if len(encoded.mu) > 1:
         weight = torch.linspace(0, 1, STEPS)[:, None]
         line = (1 - weight) * encoded.mu[0] + weight * encoded.mu[1]
-        found["interpolation"] = _written(vae, data, line, None)
-        found["neighbours"] = _neighbours(encoded.mu[: len(originals)], originals)
-    return found
+        group["interpolation"] = _written(vae, data, line, None)
+        group["neighbours"] = _neighbours(encoded.mu[: len(originals)], originals)
+    return group
 
 
 def said(data: Data, split: str, index: Tensor) -> list[str]:
-    """The sequences at `index` of the split, in words."""
+    """The sequences at `index` of a split, in words.
+
+    Args:
+        data: the data set.
+        split: train, val or test.
+        index: (n,).
+
+    Returns:
+        n texts.
+    """
     return [_text(data, row) for row in getattr(data, split).x[index]]
 
 
 def _text(data: Data, tokens: Tensor) -> str:
+    assert data.vocabulary is not None  # as of every set of sequences
     return data.vocabulary.text(tokens.flatten().tolist())
 
 
@@ -66,11 +85,11 @@ def _written(vae: SequenceVAE, data: Data, z: Tensor, noise: Tensor | None) -> l
 
 
 def _neighbours(mu: Tensor, originals: list[str]) -> list[dict]:
-    """For the first sequences, those with the closest posterior means, the closest first."""
-    found = []
+    """The neighbours of the first sequences by posterior mean, the closest first."""
+    neighbours = []
     for row in range(min(4, len(mu))):
         apart = (mu - mu[row]).square().sum(1)
         apart[row] = torch.inf
         nearest = apart.argsort()[: min(NEIGHBOURS, len(mu) - 1)].tolist()
-        found.append({"text": originals[row], "nearest": [originals[i] for i in nearest]})
-    return found
+        neighbours.append({"text": originals[row], "nearest": [originals[i] for i in nearest]})
+    return neighbours

@@ -14,29 +14,38 @@ from vaecli.evaluation.estimate import Estimate, mean_of
 from vaecli.evaluation.passes import Encoded, first_rows, sample_codes
 from vaecli.models.posteriors.gaussian import HALF_LOG_2PI
 
-CHUNK = 2**21  # elements of the largest intermediate tensor: what fits a CPU's cache is fastest
+CHUNK = 2**21  # elements of the largest intermediate tensor: it should fit a CPU's cache
 
 
 class Mixture(NamedTuple):
     """The aggregate posterior q(z) = 1/N sum_n q(z|x_n), at one code of each of its components.
 
-    log q(z) with a code's own component is biased up, without it down, by the same amount to first
-    order in 1/N: if r is the mean of (q(z|x)/q(z))^2 over x, by (r - 1)/2N either way. So the mean
-    of the two has no bias of that order. (Own derivation; a test holds it against closed forms.)
+    log q(z) is biased up if the mixture includes the component of the code, and down without it, by
+    the same amount to first order in 1/N: by (r - 1)/2N, where r is the mean of (q(z|x)/q(z))^2
+    over x. So the mean of the two has no bias of that order. (Derived here; a test compares it with
+    closed forms.)
     """
 
-    own: Tensor  # (N,) log q(z_n|x_n)
-    included: Tensor  # (N,) log q(z_n) with the own component
-    left_out: Tensor  # (N,) log q(z_n) without it, 1/(N-1)
-    pull_included: Tensor  # (N,) what a component adds to all others' densities; 1 on average
+    conditional: Tensor  # (N,) log q(z_n|x_n)
+    included: Tensor  # (N,) log q(z_n), component n in the mixture
+    left_out: Tensor  # (N,) log q(z_n) without component n, 1/(N-1)
+    pull_included: Tensor  # (N,) sum over codes of a component's share; 1 on average
     pull_left_out: Tensor  # (N,)
 
 
 def mutual_information(encoded: Encoded, *, seed: int = 0, most: int = 2000) -> Estimate:
-    """I_q(x; z) with each code's own component in the mixture: a lower bound, at most log N.
+    """I_q(x; z), each code's component in the mixture: a lower bound, at most log N.
 
     The estimator of He et al. 2019 (their eq. 5) with the aggregate over up to `most` examples
     instead of a minibatch: cheap enough to watch during training.
+
+    Args:
+        encoded: posteriors of N examples.
+        seed: of the codes.
+        most: use the first so many examples.
+
+    Returns:
+        Nats.
     """
     part = first_rows(encoded, most)
     if len(part.mu) < 2:
@@ -48,35 +57,43 @@ def mutual_information(encoded: Encoded, *, seed: int = 0, most: int = 2000) -> 
 
 
 def aggregate(z: Tensor, mu: Tensor, logvar: Tensor) -> Mixture:
-    """The log of q(z) at z (N, Z), row n drawn from component n of mu, logvar (N, Z), in float64.
+    """Evaluate the aggregate posterior at one code of each of its components, in float64.
 
-    The quadratic form is expanded into matrix products, so memory is bounded and the N x N
-    densities take one pass. Needs at least two examples.
+    Args:
+        z: (N, Z), row n drawn from component n; N at least 2.
+        mu: (N, Z) means of the components.
+        logvar: (N, Z) log variances.
+
+    Returns:
+        log q(z) with and without each code's component.
     """
+    # With p = 1/variance, the exponent of component m at code z is, expanded in powers of z,
+    #   -1/2 sum_j (z_j - mu_j)^2 p_j  =  constant_m + z . (mu p)_m - 1/2 z^2 . p_m,
+    # so the N x N exponents are two matrix products. Blocks of rows bound the memory.
     z, mu, logvar = z.double(), mu.double(), logvar.double()
     n = len(z)
     precision = (-logvar).exp()  # (N, Z)
     constant = -0.5 * ((mu.square() * precision).sum(-1) + logvar.sum(-1))  # (N,)
     constant -= mu.shape[1] * HALF_LOG_2PI
     linear, quadratic = (mu * precision).T, -0.5 * precision.T  # (Z, N) each
-    own = log_density(z, mu, logvar)  # (N,)
-    others = torch.empty_like(own)
-    pull_included, pull_left_out = torch.zeros_like(own), torch.zeros_like(own)
+    conditional = log_density(z, mu, logvar)  # (N,)
+    others = torch.empty_like(conditional)
+    pull_included, pull_left_out = torch.zeros_like(conditional), torch.zeros_like(conditional)
     for rows in torch.arange(n).split(max(1, CHUNK // n)):
         block = z[rows]  # (m, Z)
         exponent = torch.addmm(constant, block, linear).addmm_(block.square(), quadratic)  # (m, N)
-        exponent[torch.arange(len(rows)), rows] = -math.inf
+        exponent[torch.arange(len(rows)), rows] = -math.inf  # the code's component is added below
         top = exponent.amax(1)
         density = exponent.sub_(top[:, None]).exp_()  # over exp(top)
         total = density.sum(1)
         others[rows] = top + total.log()
-        everyone = torch.logaddexp(others[rows], own[rows])
+        everyone = torch.logaddexp(others[rows], conditional[rows])
         pull_included += (top - everyone).exp() @ density
-        pull_included[rows] += (own[rows] - everyone).exp()
+        pull_included[rows] += (conditional[rows] - everyone).exp()
         pull_left_out += total.reciprocal() @ density
     return Mixture(
-        own,
-        torch.logaddexp(others, own) - math.log(n),
+        conditional,
+        torch.logaddexp(others, conditional) - math.log(n),
         others - math.log(n - 1),
         pull_included,
         pull_left_out,
@@ -84,15 +101,34 @@ def aggregate(z: Tensor, mu: Tensor, logvar: Tensor) -> Mixture:
 
 
 def log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """Log N(z; mu, exp(logvar)), summed over dimensions: three (N, Z) -> (N,) float64."""
+    """Log density of a diagonal Gaussian.
+
+    Args:
+        z: (N, Z).
+        mu: (N, Z).
+        logvar: (N, Z).
+
+    Returns:
+        Log N(z; mu, exp(logvar)), summed over dimensions, (N,) float64.
+    """
     z, mu, logvar = z.double(), mu.double(), logvar.double()
     return -(0.5 * (z - mu).square() / logvar.exp() + 0.5 * logvar + HALF_LOG_2PI).sum(-1)
 
 
 def information_of(mixture: Mixture, which: str, estimator: str, split: str) -> Estimate:
-    """I_q(x; z) by one of the mixture's densities; which: "included", "left_out" or "both"."""
+    """I_q(x; z) by one of the mixture's densities.
+
+    Args:
+        mixture: of N components.
+        which: "included", "left_out" or "both".
+        estimator: name of the estimate.
+        split: name of the split.
+
+    Returns:
+        Nats.
+    """
     log_q, pull = log_density_and_pull(mixture, which)
-    return mean_with_pull(mixture.own - log_q, -pull, estimator, split)
+    return mean_with_pull(mixture.conditional - log_q, -pull, estimator, split)
 
 
 def log_density_and_pull(mixture: Mixture, which: str) -> tuple[Tensor, Tensor]:
@@ -110,8 +146,17 @@ def log_density_and_pull(mixture: Mixture, which: str) -> tuple[Tensor, Tensor]:
 def mean_with_pull(values: Tensor, pull: Tensor, estimator: str, split: str) -> Estimate:
     """The mean of `values` with the standard error of the infinitesimal jackknife.
 
-    An example counts twice: by its own value, and as a component of the mixture that all others
-    are measured with (`pull`). Taking the values as independent would miss the second.
+    An example counts twice: by its value, and by `pull`, as a component of the mixture that all
+    values are computed with. Taking the values as independent would miss the second.
+
+    Args:
+        values: (N,).
+        pull: (N,).
+        estimator: name of the estimate.
+        split: name of the split.
+
+    Returns:
+        The estimate.
     """
     error = mean_of(values + pull, estimator, split).standard_error
     return mean_of(values, estimator, split)._replace(standard_error=error)

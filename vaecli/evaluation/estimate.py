@@ -1,4 +1,4 @@
-"""A measured figure together with what it takes to believe it."""
+"""A measured figure with its standard error and its origin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Estimate(NamedTuple):
-    """One figure with its standard error (None where it is exact given the sample)."""
+    """One figure with its standard error (None where the sample leaves no error)."""
 
     value: float
     standard_error: float | None
@@ -19,7 +19,16 @@ class Estimate(NamedTuple):
 
 
 def mean_of(values: Tensor, estimator: str, split: str) -> Estimate:
-    """The mean of per-example values (N,) and its standard error, in float64."""
+    """The mean of independent values and its standard error, in float64.
+
+    Args:
+        values: (N,), one an example.
+        estimator: name of the estimate.
+        split: name of the split.
+
+    Returns:
+        The estimate; without an error for a single value.
+    """
     values = values.double()
     n = values.numel()
     error = values.std(correction=1).item() / math.sqrt(n) if n > 1 else None

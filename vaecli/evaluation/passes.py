@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaecli.core.randomness import generator
-from vaecli.data.sets.base import Data, Kind, Split
-from vaecli.models.vae import VAE
+from vaecli.data.sets.base import Data, Split
+from vaecli.models.priors.base import Prior
 
 BATCH = 500  # examples in one forward pass without gradients
 TOKENS = 2**17  # the most in one, of sequences
@@ -19,7 +20,31 @@ FIRST_BLOCK = 10**6  # of the evaluation stream's indices: those of training ima
 
 
 class NotFinite(ArithmeticError):
-    """The model's answers are no numbers."""
+    """An output of the model is NaN or infinite."""
+
+
+class Encoder(Protocol):
+    """A model with an approximate posterior q(z|x)."""
+
+    prior: Prior
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """X (B, ...) -> mu, logvar of q(z|x), each (B, Z)."""
+        ...
+
+
+class Model(Encoder, Protocol):
+    """A model with q(z|x) and p(x|z): a VAE of vaecli, or of other code."""
+
+    autoregressive: bool
+
+    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        """Log p(x|z): x (B, ...), z (K, B, Z) -> (K, B)."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """The modules of PyTorch that it consists of."""
+        ...
 
 
 class Encoded(NamedTuple):
@@ -34,7 +59,8 @@ class Encoded(NamedTuple):
 
 def first_rows(encoded: Encoded, n: int) -> Encoded:
     """The first n examples (all, if there are fewer)."""
-    return Encoded(*(None if part is None else part[:n] for part in encoded[:4]), encoded.split)
+    mu, logvar, kl_per_dim, y, split = encoded
+    return Encoded(mu[:n], logvar[:n], kl_per_dim[:n], None if y is None else y[:n], split)
 
 
 def batches(n: int, size: int = BATCH) -> list[Tensor]:
@@ -43,18 +69,28 @@ def batches(n: int, size: int = BATCH) -> list[Tensor]:
 
 
 def at_once(data: Data) -> int:
-    """How many examples a forward pass without gradients takes; fewer of long sequences."""
-    return min(BATCH, max(1, TOKENS // data.shape[2])) if data.kind is Kind.TOKENS else BATCH
+    """The number of examples in a forward pass without gradients; fewer of long sequences."""
+    return min(BATCH, max(1, TOKENS // data.shape[2])) if data.kind.of_sequences else BATCH
 
 
 def first(split: Split, samples: int | None) -> int:
-    """How many examples of the split to use: all, or the first `samples`."""
+    """The number of examples of the split to use: all, or the first `samples`."""
     return len(split.x) if samples is None else min(samples, len(split.x))
 
 
 @torch.no_grad()
-def encode(vae: VAE, data: Data, split: str, *, samples: int | None = None) -> Encoded:
-    """q(z|x) for the first `samples` examples of the split called `split`."""
+def encode(vae: Encoder, data: Data, split: str, *, samples: int | None = None) -> Encoded:
+    """Encode a split.
+
+    Args:
+        vae: the model.
+        data: the data set.
+        split: train, val or test.
+        samples: encode the first N examples only; None: all.
+
+    Returns:
+        q(z|x) of N examples.
+    """
     part: Split = getattr(data, split)
     n = first(part, samples)
     rows = []
@@ -72,8 +108,18 @@ def sample_codes(encoded: Encoded, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def distortion(vae: VAE, data: Data, split: str, z: Tensor) -> Tensor:
-    """-log p(x|z) of the first N examples of the split, each with its row of z (N, Z): (N,)."""
+def distortion(vae: Model, data: Data, split: str, z: Tensor) -> Tensor:
+    """-log p(x|z) of the first N examples of a split, each with its code.
+
+    Args:
+        vae: the model.
+        data: the data set.
+        split: train, val or test.
+        z: (N, Z), one code an example.
+
+    Returns:
+        (N,) nats, on the host.
+    """
     parts = []
     for index in batches(len(z), at_once(data)):
         x = examples(data, split, index)
@@ -82,15 +128,35 @@ def distortion(vae: VAE, data: Data, split: str, z: Tensor) -> Tensor:
 
 
 def look(
-    vae: VAE, data: Data, split: str, *, seed: int, samples: int | None = None
+    vae: Model, data: Data, split: str, *, seed: int, samples: int | None = None
 ) -> tuple[Encoded, Tensor]:
-    """The pass itself: the encoded split, and each example's distortion at one code (N,)."""
+    """Encode a split, draw one code for each example, and decode it.
+
+    Args:
+        vae: the model.
+        data: the data set.
+        split: train, val or test.
+        seed: of the codes.
+        samples: use the first N examples only; None: all.
+
+    Returns:
+        The encoded split, and each example's distortion (N,).
+    """
     encoded = encode(vae, data, split, samples=samples)
     return encoded, distortion(vae, data, split, sample_codes(encoded, seed))
 
 
 def examples(data: Data, split: str, index: Tensor) -> Tensor:
-    """The examples at `index` of the split called `split`, (B, C, H, W) on the data's device."""
+    """Gather the examples of an evaluation: always the same pixels for the same example.
+
+    Args:
+        data: the data set.
+        split: train, val or test.
+        index: (B,).
+
+    Returns:
+        (B, C, H, W) on the data's device.
+    """
     part: Split = getattr(data, split)
     if split != "train" or not data.dynamic:
         return data.batch(part, index)  # validation and test images were binarised when loaded

@@ -1,4 +1,4 @@
-"""What a model family is: an encoder, a decoder, and a table of decoder capacities."""
+"""Model families: an encoder, a decoder, and a table of decoder capacities."""
 
 # B batch, N = K*B decoded codes, C channels, H height, W width, Z latent
 
@@ -6,23 +6,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from vaecli.core.errors import require
+from vaecli.core.options import option_name
 from vaecli.models.vae import VAE
 
 MOST_LATENTS = 10_000  # the diagnosis decomposes their covariance: 0.8 GB
 
+# None is possible, but not for a family that reads the quantity, so it need not ask for it.
+Size = int | Any
+
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a decoder may do on its own. None marks a quantity that the family does not have."""
+    """The size of a decoder. None marks a quantity that the family does not have."""
 
-    width: int | None = None
-    depth: int | None = None
-    receptive_field: int | None = None
+    width: Size = None
+    depth: Size = None
+    receptive_field: Size = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Family(ABC):
     autoregressive: ClassVar[bool] = False
     of_sequences: ClassVar[bool] = False  # its data are tokens, (V, 1, T), and not images
     vae: ClassVar[type[VAE]] = VAE  # that its encoder and decoder are put into
+
+    @property
+    def name(self) -> str:
+        """The option's name, as in `model=mlp`."""
+        return option_name(self)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
@@ -55,13 +64,19 @@ class Family(ABC):
 
     @abstractmethod
     def encoder(self, shape: tuple[int, int, int], outputs: int) -> nn.Module:
-        """A module x (B, C, H, W) -> (B, outputs): the statistics from which q(z|x) is made."""
+        """Build the encoder, x (B, C, H, W) -> (B, outputs): the statistics of q(z|x)."""
 
     @abstractmethod
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
-        """A module (z (N, Z), x (N, C, H, W)) -> (N, outputs * C, H, W).
+        """Build the decoder.
 
-        `outputs` is the likelihood's number of values per data channel, laid out as that many
-        blocks of C channels. x is read only by autoregressive decoders, and only causally. The
-        last layer has no bias: the VAE owns one per output and pixel.
+        Args:
+            shape: (C, H, W) of an example.
+            outputs: the likelihood's number of values per data channel.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x (N, C, H, W)) -> (N, outputs * C, H, W), laid out as `outputs`
+            blocks of C channels. Only autoregressive decoders read x, and only causally. The last
+            layer has no bias: the VAE has one per output and pixel.
         """

@@ -34,13 +34,32 @@ class CNN(ConvFamily):
         return cnn_encoder(shape, outputs, self.encoder_width, self.encoder_depth)
 
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
-        """(z (N, Z), x) -> (N, outputs*C, H, W); x is ignored."""
+        """Build the decoder.
+
+        Args:
+            shape: (C, H, W) of an example.
+            outputs: values per data channel.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x) -> (N, outputs*C, H, W); x is ignored.
+        """
         stage = partial(_stage, convolutions=capacity.depth - 1)
         return ConvDecoder(self.latent_dim, shape, outputs * shape[0], capacity.width, stage)
 
 
 def cnn_encoder(shape: tuple[int, int, int], outputs: int, width: int, depth: int) -> nn.Module:
-    """The encoder of `cnn`, which the autoregressive family uses too."""
+    """Build the encoder of `cnn`, which the autoregressive family uses too.
+
+    Args:
+        shape: (C, H, W) of an example.
+        outputs: numbers that describe q(z|x).
+        width: channels at half the image's resolution.
+        depth: convolutions at each resolution.
+
+    Returns:
+        A module x (B, C, H, W) -> (B, outputs).
+    """
     return conv_encoder(shape, outputs, width, partial(_stage, convolutions=depth - 1))
 
 

@@ -43,14 +43,26 @@ class DilatedCNN(SequenceFamily):
         for key in ("width", "receptive_field"):
             value = getattr(capacity, key)
             require(
-                1 <= value <= 10**5, f"decoder.{key}", value, "must be from 1 to 100,000",
+                1 <= value <= 10**5,
+                f"decoder.{key}",
+                value,
+                "must be from 1 to 100,000",
                 f"try decoder.{key}={getattr(self.capacities['medium'], key)}",
-            )  # fmt: skip
+            )
 
     def decoder(
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
     ) -> SequenceDecoder:
-        """(z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T)."""
+        """Build the decoder.
+
+        Args:
+            shape: (V, 1, T) of an example.
+            outputs: 1, the logit of each token.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T).
+        """
         # No position has more than T - 1 tokens before it.
         field = min(capacity.receptive_field, shape[2])
         capacity = replace(capacity, receptive_field=field)
@@ -72,7 +84,16 @@ class DilatedDecoder(SequenceDecoder):
         self.field = capacity.receptive_field
 
     def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """From the tokens that the last position sees; see SequenceDecoder."""
+        """Compute one position from the tokens that it sees; see SequenceDecoder.
+
+        Args:
+            z: (N, Z).
+            x: (N, 1, 1, t+1).
+            state: unused.
+
+        Returns:
+            Features (N, 1, P), and None.
+        """
         seen = self.inputs(x[..., -(self.field + 1) :])[:, -self.field :]
         return self.states(seen, z)[:, -1:], None
 
@@ -85,18 +106,18 @@ class DilatedDecoder(SequenceDecoder):
 
 
 def layers(receptive_field: int) -> list[tuple[int, int]]:
-    """(taps, dilation) of each convolution, that together see `receptive_field` positions.
+    """Taps and dilation of convolutions that together see `receptive_field` positions.
 
-    The position itself is the first of them: it holds the token before.
+    The position itself is the first of these: it holds the token before.
     """
-    made, seen, dilation = [], 1, 1
+    convolutions, seen, dilation = [], 1, 1
     while seen < receptive_field:
         taps = min(KERNEL, 1 + -(-(receptive_field - seen) // dilation))
         step = min(dilation, (receptive_field - seen) // (taps - 1))
-        made.append((taps, max(1, step)))
+        convolutions.append((taps, max(1, step)))
         seen += (taps - 1) * max(1, step)
         dilation *= 2
-    return made
+    return convolutions
 
 
 class _GatedCausal(nn.Module):

@@ -1,4 +1,4 @@
-"""The linear family: affine encoder, linear decoder, the model whose optimum is known exactly."""
+"""The linear family: affine encoder, linear decoder, a model whose optimum has a closed form."""
 
 # B batch, N decoded codes, C channels, H height, W width, Z latent
 
@@ -17,7 +17,7 @@ from vaecli.models.base import Capacity, Family
 class Linear(Family):
     """Affine q(z|x), linear p(x|z): with a Gaussian likelihood this is probabilistic PCA.
 
-    Its optimum and its collapsed dimensions are known in closed form (Lucas et al. 2019, "Don't
+    Its optimum and its collapsed dimensions have a closed form (Lucas et al. 2019, "Don't
     Blame the ELBO!"), so it is the oracle that training and every metric are held against. A
     linear map has no capacity to vary, hence one size.
     """
@@ -29,7 +29,17 @@ class Linear(Family):
         return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), outputs))
 
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
-        """(z (N, Z), x) -> (N, outputs*C, H, W), linear in z; x is ignored."""
+        """Build the decoder.
+
+        Args:
+            shape: (C, H, W) of an example.
+            outputs: values per data channel.
+            capacity: it has none.
+
+        Returns:
+            A module (z (N, Z), x) -> (N, outputs*C, H, W), linear in z;
+            x is ignored.
+        """
         return LinearDecoder(self.latent_dim, shape, outputs)
 
 

@@ -1,4 +1,4 @@
-"""The family in which posterior collapse was first met: an LSTM that writes, with z in every step.
+"""The family in which posterior collapse was first met: an LSTM decoder, z in every step.
 
 Bowman et al. 2016, "Generating Sentences from a Continuous Space".
 """
@@ -33,7 +33,16 @@ class LSTM(SequenceFamily):
     def decoder(
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
     ) -> SequenceDecoder:
-        """(z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T)."""
+        """Build the decoder.
+
+        Args:
+            shape: (V, 1, T) of an example.
+            outputs: 1, the logit of each token.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T).
+        """
         return LSTMDecoder(shape[0], self.embedding, self.latent_dim, capacity)
 
 
@@ -52,7 +61,16 @@ class LSTMDecoder(SequenceDecoder):
         return self._run(inputs, z, self._start(z))[0]
 
     def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step from the state that the step before it left; see SequenceDecoder."""
+        """Go one position on; see SequenceDecoder.
+
+        Args:
+            z: (N, Z).
+            x: (N, 1, 1, t+1).
+            state: hidden and cell state after the position before; None at the first.
+
+        Returns:
+            Features (N, 1, P), and the new state.
+        """
         state = self._start(z) if state is None else state
         return self._run(self.inputs(x[..., -2:])[:, -1:], z, state)
 

@@ -50,7 +50,16 @@ class MLP(Family):
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(last, outputs))
 
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
-        """(z (N, Z), x) -> (N, outputs*C, H, W); x is ignored."""
+        """Build the decoder.
+
+        Args:
+            shape: (C, H, W) of an example.
+            outputs: values per data channel.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x) -> (N, outputs*C, H, W); x is ignored.
+        """
         return _MLPDecoder(self.latent_dim, shape, outputs, capacity)
 
 

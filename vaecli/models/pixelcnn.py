@@ -59,23 +59,32 @@ class PixelCNN(ConvFamily):
         return cnn_encoder(shape, outputs, self.encoder_width, self.encoder_depth)
 
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
-        """(z (N, Z), x (N, C, H, W)) -> (N, outputs*C, H, W), causal in x."""
+        """Build the decoder.
+
+        Args:
+            shape: (C, H, W) of an example.
+            outputs: values per data channel.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x (N, C, H, W)) -> (N, outputs*C, H, W), causal in x.
+        """
         return PixelCNNDecoder(self.latent_dim, shape, outputs, capacity)
 
 
 class PixelCNNDecoder(nn.Module):
     """A stack of gated masked convolutions with z in every layer (van den Oord et al. 2016, eq. 4).
 
-    z enters as a bias of each layer, the same at every pixel: where it matters has to be worked
-    out from the pixels. A code that comes as feature maps of image size (He et al. 2019) is used
-    sooner; on MNIST at 14x14 the plain VAE then kept three nats and did not collapse.
+    z enters as a bias of each layer, the same at every pixel: the decoder has to work out from the
+    pixels where it matters. A code that comes as feature maps of image size (He et al. 2019) is
+    used sooner; on MNIST at 14x14 the plain VAE then kept three nats and did not collapse.
 
     One stack, not the two of the paper. It leaves a blind spot inside the window: right of
     the pixel, d columns in the row above, one less in each row further up, for depth d; d(d+1)/2
     pixels of the window's causal half, 3 of 60 at medium and 10 of 220 at large, since the wide
     first kernel sees most of what is near. Two stacks took 2.0 times as long per step, and
     reached the same likelihood on binarised 8x8 digits without z (18.0 nats both). The paper's 1x1
-    convolution after each gate is left out for the same reason (20 % slower, no gain there).
+    convolution after each gate is missing for the same reason (20 % slower, no gain there).
     """
 
     autoregressive = True
@@ -106,8 +115,8 @@ class PixelCNNDecoder(nn.Module):
 class _GatedMasked(nn.Module):
     """tanh(a) * sigmoid(b), where (a, b) is a masked convolution of h plus a linear map of z.
 
-    h (N, inputs, H, W), z (N, Z) -> (N, outputs, H, W). The kernel holds the rows up to the
-    pixel's own; in that row the mask keeps what is left of the pixel and, in layers after the
+    h (N, inputs, H, W), z (N, Z) -> (N, outputs, H, W). The kernel holds the rows up to
+    that of the pixel; in that row the mask keeps the pixels before it and, in layers after the
     first, the pixel itself, whose features no longer contain its own value.
     """
 

@@ -41,7 +41,16 @@ class ResNet(ConvFamily):
         return conv_encoder(shape, outputs, self.encoder_width, stage)
 
     def decoder(self, shape: tuple[int, int, int], outputs: int, capacity: Capacity) -> nn.Module:
-        """(z (N, Z), x) -> (N, outputs*C, H, W); x is ignored."""
+        """Build the decoder.
+
+        Args:
+            shape: (C, H, W) of an example.
+            outputs: values per data channel.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x) -> (N, outputs*C, H, W); x is ignored.
+        """
         stage = partial(_stage, blocks=capacity.depth)
         return ConvDecoder(self.latent_dim, shape, outputs * shape[0], capacity.width, stage)
 
@@ -60,16 +69,12 @@ class _Residual(nn.Module):
     def __init__(self, channels: int, blocks: int):
         super().__init__()
         middle = max(1, channels // 2)
-        self.branch = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(channels, middle, 1),
-            nn.ReLU(),
-            nn.Conv2d(middle, middle, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(middle, channels, 1),
-        )
+        first = nn.Conv2d(channels, middle, 1)
+        second = nn.Conv2d(middle, middle, 3, padding=1)
+        last = nn.Conv2d(middle, channels, 1)
         with torch.no_grad():
-            self.branch[-1].weight.div_(math.sqrt(blocks))
+            last.weight.div_(math.sqrt(blocks))
+        self.branch = nn.Sequential(nn.ReLU(), first, nn.ReLU(), second, nn.ReLU(), last)
 
     def forward(self, h: Tensor) -> Tensor:
         return h + self.branch(h)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,17 +34,29 @@ class Transformer(SequenceFamily):
     }
 
     def validate_capacity(self, capacity: Capacity) -> None:
-        """Raise UsageError unless there are whole heads of an even size."""
+        """Raise UsageError unless the width divides into heads of an even size."""
         super().validate_capacity(capacity)
         require(
-            capacity.width % (2 * HEADS) == 0, "decoder.width", capacity.width,
-            f"must be a multiple of {2 * HEADS}", "try decoder.width=128",
-        )  # fmt: skip
+            capacity.width % (2 * HEADS) == 0,
+            "decoder.width",
+            capacity.width,
+            f"must be a multiple of {2 * HEADS}",
+            "try decoder.width=128",
+        )
 
     def decoder(
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
     ) -> SequenceDecoder:
-        """(z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T)."""
+        """Build the decoder.
+
+        Args:
+            shape: (V, 1, T) of an example.
+            outputs: 1, the logit of each token.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T).
+        """
         return TransformerDecoder(shape[0], self.embedding, self.latent_dim, capacity)
 
 
@@ -66,34 +78,48 @@ class TransformerDecoder(SequenceDecoder):
         T = inputs.shape[1]
         place = torch.arange(T, device=inputs.device)
         apart = place[:, None] - place  # how far back
-        seen = {b.back: (apart >= 0) & (apart <= b.back) for b in self.blocks}  # two at most
+        blocks = self._blocks()
+        seen = {b.back: (apart >= 0) & (apart <= b.back) for b in blocks}  # two at most
         h = self._placed(inputs, z, T)
-        for block in self.blocks:
+        for block in blocks:
             query, key, value = block.read(h)
             h = block.write(h, query, key, value, seen[block.back])
         return self.norm(h)
 
     def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One position, from the keys and values that blocks still see; see SequenceDecoder."""
+        """Go one position on; see SequenceDecoder.
+
+        Args:
+            z: (N, Z).
+            x: (N, 1, 1, t+1).
+            state: for each block, keys and values of the positions that it still sees; None at the
+                first position.
+
+        Returns:
+            Features (N, 1, P), and the new state.
+        """
         h = self._placed(self.inputs(x[..., -2:])[:, -1:], z, x.shape[-1])
-        kept = []
-        for n, block in enumerate(self.blocks):
+        states = []
+        for n, block in enumerate(self._blocks()):
             query, *held = block.read(h)
             if state is not None:
                 held = [torch.cat(pair, dim=2) for pair in zip(state[n], held, strict=True)]
             held = [part[:, :, -(block.back + 1) :] for part in held]
             h = block.write(h, query, *held)
-            kept.append(held)
-        return self.norm(h), kept
+            states.append(held)
+        return self.norm(h), states
+
+    def _blocks(self) -> list[_Block]:
+        return cast(list[_Block], list(self.blocks))
 
     def _placed(self, inputs: Tensor, z: Tensor, length: int) -> Tensor:
-        """What the blocks read at the last positions of `length`: inputs (N, t, E) -> (N, t, P)."""
+        """The input of the blocks at the last t of `length` positions: (N, t, E) -> (N, t, P)."""
         places = positions(length, self.readout.in_features, inputs.device)
         return self.first(inputs) + self.code(z)[:, None] + places[-inputs.shape[1] :]
 
 
 def windows(receptive_field: int, depth: int) -> list[int]:
-    """How many positions each layer looks back, that together reach R tokens.
+    """Positions that each layer looks back, so that all of them together reach R tokens.
 
     The input of a position is the token before it, so R - 1 steps back remain.
     """
@@ -102,7 +128,16 @@ def windows(receptive_field: int, depth: int) -> list[int]:
 
 
 def positions(length: int, width: int, device: torch.device) -> Tensor:
-    """Sines and cosines of each place (T, P) (Vaswani et al. 2017, section 3.5)."""
+    """Sines and cosines of each place (Vaswani et al. 2017, section 3.5).
+
+    Args:
+        length: T.
+        width: P.
+        device: of the result.
+
+    Returns:
+        (T, P) float32.
+    """
     place = torch.arange(length, device=device)[:, None]
     rate = torch.exp(-math.log(10_000) * torch.arange(0, width, 2, device=device) / width)
     return torch.cat([torch.sin(place * rate), torch.cos(place * rate)], dim=-1)
@@ -128,7 +163,18 @@ class _Block(nn.Module):
     def write(
         self, h: Tensor, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None = None
     ) -> Tensor:
-        """The next h (N, T, P), with what was found. seen: (T, keys), where not all is."""
+        """Add to h the values that attention collects, and the MLP's output.
+
+        Args:
+            h: (N, T, P).
+            query: (N, heads, T, P / heads).
+            key: (N, heads, keys, P / heads).
+            value: as `key`.
+            seen: (T, keys), True where a position sees a key; None: everywhere.
+
+        Returns:
+            The next h (N, T, P).
+        """
         attended = scaled_dot_product_attention(query, key, value, attn_mask=seen)
         h = h + self.out(attended.transpose(1, 2).flatten(2))
         return h + self.mlp(self.between(h))

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from vaecli.models.likelihoods.base import Likelihood
 from vaecli.models.posteriors.gaussian import Posterior
+from vaecli.models.priors.base import Prior
 from vaecli.models.priors.standard_normal import StandardNormal
 
 
 class Terms(NamedTuple):
-    """Everything an objective may need of one batch, not yet reduced."""
+    """The terms of a batch from which objectives are made, not yet reduced."""
 
     log_px: Tensor  # (K, B) log p(x|z), summed over pixels
     kl_per_dim: Tensor  # (B, Z) closed form
@@ -25,14 +26,14 @@ class Terms(NamedTuple):
 
 
 class Reading(nn.Module):
-    """What an autoregressive decoder reads of x while it is trained: all of it."""
+    """The part of x that an autoregressive decoder reads in training: all of it."""
 
     def noise_shapes(self, B: int, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
         """The standard normal noise that one pass over B examples consumes, beside that of z."""
         return {}
 
     def forward(self, x: Tensor, noise: dict[str, Tensor]) -> Tensor:
-        """X (B, C, H, W) -> what stands for it, of the same shape."""
+        """X (B, C, H, W) -> the tensor of the same shape that the decoder reads."""
         return x
 
 
@@ -59,13 +60,14 @@ class VAE(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.posterior: nn.Module = Posterior()
-        self.prior: nn.Module = StandardNormal()
+        self.prior: Prior = StandardNormal()
         self.decoder = decoder
-        self.reading: nn.Module = Reading()
+        self.reading: Reading = Reading()
         self.likelihood = likelihood
         self.output_bias = nn.Parameter(output_bias.clone())  # (outputs*C, H, W)
         self.latent_dim = latent_dim
-        self.shape = shape or (output_bias.shape[0] // likelihood.outputs, *output_bias.shape[1:])
+        channels, H, W = output_bias.shape
+        self.shape = shape or (channels // likelihood.outputs, H, W)
         self.autoregressive = autoregressive
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,9 +84,15 @@ class VAE(nn.Module):
         return self.decoder(z, x).float() + self.output_bias
 
     def log_px(self, x: Tensor, z: Tensor, read: Tensor | None = None) -> Tensor:
-        """Log p(x|z): x (B, C, H, W), z (K, B, Z) -> (K, B), summed over pixels.
+        """Log p(x|z), summed over pixels.
 
-        read: what the decoder is given to read in place of x.
+        Args:
+            x: examples (B, C, H, W).
+            z: codes (K, B, Z).
+            read: (B, C, H, W) for the decoder to read in place of x; None: x.
+
+        Returns:
+            (K, B) nats.
         """
         K, B, Z = z.shape
         x, given = repeated(x, read, K)
@@ -125,10 +133,19 @@ class VAE(nn.Module):
 
 
 def repeated(x: Tensor, read: Tensor | None, K: int) -> tuple[Tensor, Tensor]:
-    """X (B, ...) and what is read in its place (None: x itself), K times: (K*B, ...) each."""
+    """Repeat a batch for K samples.
+
+    Args:
+        x: (B, ...).
+        read: the tensor that the decoder reads in place of x; None: x.
+        K: how often.
+
+    Returns:
+        x and the tensor to read, (K*B, ...) each.
+    """
 
     def again(part: Tensor) -> Tensor:
         return part if K == 1 else part.expand(K, *part.shape).flatten(0, 1)
 
-    own = again(x)
-    return own, own if read is None or read is x else again(read)
+    again_x = again(x)
+    return again_x, again_x if read is None or read is x else again(read)

@@ -1,1 +1,1 @@
-"""What is minimised: the objective, its schedules of beta and its strategies."""
+"""The function that training minimises: objective, schedules of beta, strategies."""

@@ -14,15 +14,15 @@ PLAIN = Strategy()
 
 
 class Outcome(NamedTuple):
-    """What a step needs of a forward pass; compiled, nothing else leaves it."""
+    """The results of a forward pass; a compiled one returns nothing else."""
 
     loss: Tensor  # () nats per example
-    statistics: Tensor  # (3,) the meter's, without gradient: loss, distortion, rate
+    statistics: Tensor  # (3,) for the meter, without gradient: loss, distortion, rate
     state: State  # without gradient
 
 
 class Objective(nn.Module):
-    """(x, noise, beta, state) -> Outcome.
+    """Model and strategies as one module: (x, noise, beta, state) -> Outcome.
 
     Noise and beta come in as tensors: no generator, config or logger is inside, so the same forward
     is called alone, compiled, or mapped over a stack of runs.
@@ -34,19 +34,33 @@ class Objective(nn.Module):
         self.strategies = strategies
         for strategy in strategies:
             strategy.install(vae)
-        # What of the strategies' state `forward` reads and renews; it lies on the device.
+        # The part of the strategies' state that `forward` reads and renews; it lies on the device.
         self.loss_keys = tuple(self.filling("loss").init_state())
 
     def forward(self, x: Tensor, noise: dict[str, Tensor], beta: Tensor, state: State) -> Outcome:
-        """X (B, C, H, W), noise["z"] (K, B, Z), beta () -> the loss and what is kept of it."""
+        """The forward pass of one training step.
+
+        Args:
+            x: a batch (B, C, H, W).
+            noise: by name, as `VAE.noise_shapes` says; "z" is (K, B, Z).
+            beta: (), the present weight of the KL.
+            state: the part of the strategies' state named by `loss_keys`.
+
+        Returns:
+            Loss, statistics and new state.
+        """
         return outcome(self.vae(x, noise), self.filling("loss"), beta, state)
 
     def filling(self, slot: str) -> Strategy:
         """The strategy that fills `slot`, or plain training."""
         return next((s for s in self.strategies if slot in s.slots), PLAIN)
 
+    def fills(self, slot: str) -> bool:
+        """True if a strategy fills `slot`."""
+        return self.filling(slot) is not PLAIN
+
     def init_state(self) -> State:
-        """All strategies' state before the first step."""
+        """The state of all strategies before the first step."""
         state: State = {}
         for strategy in self.strategies:
             state |= strategy.init_state()
@@ -64,7 +78,17 @@ class Objective(nn.Module):
 
 
 def outcome(terms: Terms, strategy: Strategy, beta: Tensor, state: State) -> Outcome:
-    """The loss of a batch's terms, and what is kept of it."""
+    """Reduce a batch's terms to its loss.
+
+    Args:
+        terms: of one forward pass.
+        strategy: the one that fills the slot "loss".
+        beta: (), the present weight of the KL.
+        state: the strategy's.
+
+    Returns:
+        Loss, statistics and new state.
+    """
     loss, state = strategy.loss(terms, beta, state)
     rate = terms.kl_per_dim.sum(-1).mean()
     statistics = torch.stack((loss, -terms.log_px.mean(), rate)).detach()

@@ -1,1 +1,1 @@
-"""What must happen: optima and thresholds known without training."""
+"""Theory: optima and thresholds that are computed without training."""

@@ -1,4 +1,4 @@
-"""A trained linear VAE, and the figures that were measured of it, beside its optimum."""
+"""A trained linear VAE beside its optimum, figure by figure."""
 
 # N examples, D = C*H*W pixels, k latent dimensions, J = min(k, D) leading directions; nats per
 # example
@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vaecli.data.sets.base import Data
+from vaecli.data.sets.once import once
 from vaecli.data.sets.statistics import CHUNK
 from vaecli.evaluation.passes import examples
-from vaecli.models.likelihoods.gaussian import Gaussian
-from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
 from vaecli.models.linear import LinearDecoder
 from vaecli.models.posteriors.gaussian import Posterior
 from vaecli.models.priors.standard_normal import StandardNormal
@@ -31,16 +29,25 @@ MOST_ROWS = 10  # latent dimensions that are compared one by one
 def compare(
     vae: VAE, data: Data, *, split: str, beta: float, diagnosis: dict
 ) -> list[dict[str, Any]] | None:
-    """Rows {figure, theory, measured, standard_error} of a diagnosis beside the optimum.
+    """Compare a diagnosis with the optimum.
 
-    diagnosis: what `diagnosis.diagnose` made of `vae` on `split`, Estimates or their dicts; a
-    figure that it lacks gets no row. theory is the optimum of the training split, averaged over
-    exactly the examples of `split` that were diagnosed, so the standard errors (None: not known)
-    overstate the noise: they contain the spread between examples, which both sides share.
+    The theory's figures are those of the training split's optimum, averaged over exactly the
+    examples of `split` that were diagnosed. So the standard errors (None: unknown) overstate the
+    noise: they contain the spread between examples, which both sides share. A strategy that
+    changes the loss moves the optimum; the rows then show by how much.
 
-    None where theory is silent: a model that is not linear-Gaussian, beta = 0, a learned sigma
-    without an optimum, more than MOST_PIXELS pixels. A strategy that changes the loss moves the
-    optimum; the rows then tell by how much.
+    Args:
+        vae: the trained model.
+        data: its data.
+        split: the split of the diagnosis.
+        beta: the run's target.
+        diagnosis: of `vae` on `split`, with Estimates or their dicts. A figure that it lacks gets
+            no row.
+
+    Returns:
+        Rows {figure, theory, measured, standard_error}. None if there is no theory: a model that is
+        not linear-Gaussian, beta = 0, a learned sigma without an optimum, more than MOST_PIXELS
+        pixels.
     """
     decoder = linear_gaussian(vae)
     if decoder is None or beta <= 0 or math.prod(data.shape) > MOST_PIXELS:
@@ -83,7 +90,7 @@ def _flat_rows(best: Optimum, diagnosis: dict, beta: float) -> list[dict[str, An
             rows.append(_row(key, getattr(best, key), diagnosis[key], errors.get(key)))
     if "distortion" in diagnosis:
         objective = diagnosis["distortion"] + beta * diagnosis["rate"]
-        # Of the ELBO it is known; in general the spread of a sum is no sum of spreads.
+        # The error of the ELBO was measured; that of another sum does not follow from its parts.
         error = errors.get("elbo") if beta == 1 else None
         rows.append(_row("objective", best.objective, objective, error))
     return rows
@@ -110,7 +117,7 @@ def _dimension_rows(best: Optimum, diagnosis: dict) -> list[dict[str, Any]]:
 def _row(
     figure: str, theory: float, measured: Any, standard_error: float | None = None
 ) -> dict[str, Any]:
-    """`measured` is a number, or an Estimate with its own standard error, or that as a dict."""
+    """`measured` is a number, or an Estimate with its standard error, or that as a dict."""
     if hasattr(measured, "_asdict"):
         measured = measured._asdict()
     if isinstance(measured, dict):
@@ -134,11 +141,12 @@ class Principal(NamedTuple):
     directions: Tensor  # (D, D) unit columns
 
 
-@lru_cache(maxsize=1)
+@once
 def principal(data: Data) -> Principal:
-    """The eigendecomposition of the training split's 1/N covariance; kept for the last data."""
+    """The eigendecomposition of the training split's 1/N covariance; computed once a data set."""
     n, d = len(data.train.x), math.prod(data.shape)
-    mean = sum(x.sum(0) for x in _chunks(data, "train", n)) / n
+    zero = torch.zeros(d, dtype=torch.float64)
+    mean = sum((x.sum(0) for x in _chunks(data, "train", n)), zero) / n
     scatter = torch.zeros(d, d, dtype=torch.float64)
     for x in _chunks(data, "train", n):
         centred = x - mean
@@ -148,19 +156,29 @@ def principal(data: Data) -> Principal:
 
 
 def moments(data: Data, split: str, latent_dim: int, *, samples: int | None = None) -> Moments:
-    """Of the first `samples` examples (None: all) of `split`, as `optimum` takes them."""
+    """Moments of a split in the training split's principal directions, for `optimum`.
+
+    Args:
+        data: the data set.
+        split: train, val or test.
+        latent_dim: k; the min(k, D) leading directions are used.
+        samples: use the first N examples only; None: all.
+
+    Returns:
+        Mean, covariance and total variance.
+    """
     n = len(getattr(data, split).x) if samples is None else samples
-    found = principal(data)
-    leading = found.directions[:, :latent_dim]  # (D, J)
+    mean, _, directions = principal(data)
+    leading = directions[:, :latent_dim]  # (D, J)
     along, total = [], 0.0
     for x in _chunks(data, split, n):
-        centred = x - found.mean
+        centred = x - mean
         along.append(centred @ leading)
         total += centred.square().sum().item()
     y = torch.cat(along)  # (N, J)
-    mean = y.mean(0)
-    y -= mean
-    return Moments(mean, y.T @ y / n, total / n)
+    mean_along = y.mean(0)
+    y -= mean_along
+    return Moments(mean_along, y.T @ y / n, total / n)
 
 
 def _chunks(data: Data, split: str, n: int) -> Iterator[Tensor]:
@@ -179,17 +197,11 @@ class Decoder(NamedTuple):
 
 
 def linear_gaussian(vae: VAE) -> Decoder | None:
-    """The decoder of `vae` if theory speaks of it: linear, Gaussian, prior and posterior plain."""
-    likelihood = vae.likelihood
+    """The decoder of `vae` if it is linear and Gaussian, with plain prior and posterior."""
     plain = type(vae.posterior) is Posterior and type(vae.prior) is StandardNormal
-    if not plain or type(vae.decoder) is not LinearDecoder:
-        return None
-    if type(likelihood) is Gaussian:
-        sigma2 = likelihood.sigma**2
-    elif type(likelihood) is GaussianLearned:
-        sigma2 = math.exp(2 * likelihood.log_sigma.item())
-    else:
+    sigma2 = vae.likelihood.sigma2
+    if not plain or type(vae.decoder) is not LinearDecoder or sigma2 is None:
         return None
     weight = vae.decoder.weight.weight.detach().cpu().double()
     bias = vae.output_bias.detach().cpu().double().flatten()
-    return Decoder(weight, bias, sigma2, type(likelihood) is GaussianLearned)
+    return Decoder(weight, bias, sigma2, vae.likelihood.learns_sigma)

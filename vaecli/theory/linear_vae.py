@@ -35,7 +35,7 @@ class Moments(NamedTuple):
 
 
 class Optimum(NamedTuple):
-    """What the best linear VAE gives, on the split that it was solved or measured for."""
+    """The figures of the best linear VAE, on the training split or on that of the moments."""
 
     sigma2: float  # s2, of p(x|z)
     theta: float  # beta s2: only directions of more variance are in use
@@ -64,17 +64,25 @@ def optimum(
 ) -> Optimum:
     """The global optimum of E[-log p(x|z)] + beta KL over W, b, q and, if sigma2 is None, s2.
 
-    eigenvalues: (D,) of the training split's 1/N covariance, descending. latent_dim may exceed D.
-    moments: of another split, on which the optimum's figures are wanted; None: the training split.
-
     W_j = sqrt(l_j - theta) u_j; q(z_j|x) has mean sqrt(l_j - theta)/l_j u_j'(x - m) and variance
     theta/l_j. On the training split then KL_j = 1/2 log(l_j/theta), Var_x[mu_j] = 1 - theta/l_j,
     and the residual of a direction in use is theta. On another split the same model is averaged
     over that split's moments.
 
-    Raises ValueError for beta <= 0, and if a learned s2 has no unique optimum: with a latent
-    dimension for every direction that varies (r of D) and beta <= D/r it falls to zero, or is
-    undetermined at equality.
+    Args:
+        eigenvalues: (D,) of the training split's 1/N covariance, descending.
+        latent_dim: k; may exceed D.
+        beta: weight of the KL.
+        sigma2: s2 of p(x|z); None: it is learned.
+        moments: of another split, to compute the optimum's figures on; None: the training split.
+
+    Returns:
+        The optimum.
+
+    Raises:
+        ValueError: beta <= 0, or a learned s2 has no unique optimum: with a latent dimension for
+            every direction that varies (r of D) and beta <= D/r it falls to zero, or is
+            undetermined at equality.
     """
     if not beta > 0:
         raise ValueError(f"beta={beta} must be above 0: without a KL term there is no optimum")
@@ -83,27 +91,36 @@ def optimum(
     s2 = _learned_sigma2(lam, j, beta) if sigma2 is None else sigma2
     theta = beta * s2
     l = lam[:j]
-    if moments is None:
+    if moments is None:  # the training split itself: mean zero, variance l_j along direction j
         moments = Moments(torch.zeros_like(l), l.diag(), lam.sum().item())
+    # 1. Directions in use: the a leading ones, since l is descending. y_j = u_j'(x - m).
     a = int((l > theta).sum())
-    second = (moments.mean.square() + moments.covariance.diagonal())[:a]  # E (u_j'(x - m))^2
-    l, kept = l[:a], moments.covariance[:a, :a]
-    gain = (l - theta).sqrt() / l  # mu_j = gain_j u_j'(x - m)
-    noise = theta / l  # the variance of q(z_j|x)
+    second = (moments.mean.square() + moments.covariance.diagonal())[:a]  # E y_j^2
+    l, covariance = l[:a], moments.covariance[:a, :a]
+    # 2. The posterior: q(z_j|x) = N(gain_j y_j, noise_j).
+    gain = (l - theta).sqrt() / l
+    noise = theta / l
+    # KL_j = 1/2 (E mu_j^2 + noise_j - 1 - log noise_j), and E mu_j^2 = gain_j^2 E y_j^2.
     kl = torch.zeros(latent_dim, dtype=torch.float64)
     kl[:a] = 0.5 * (gain.square() * second + noise - 1 - noise.log())
-    mu_covariance = gain[:, None] * kept * gain  # (a, a)
+    # 3. The aggregate posterior q(z): covariance of the means, plus the noise around each.
+    mu_covariance = gain[:, None] * covariance * gain  # (a, a)
     mu_variance = torch.zeros_like(kl)
     mu_variance[:a] = mu_covariance.diagonal()
-    aggregate = mu_covariance + noise.diag()  # the covariance of q(z)
+    aggregate = mu_covariance + noise.diag()
+    # 4. The error. Along u_j the decoder writes w_j z_j with w_j = sqrt(l_j - theta), so
+    # E (y_j - w_j z_j)^2 = (1 - w_j gain_j)^2 E y_j^2 + w_j^2 noise_j, and 1 - w_j gain_j is
+    # theta/l_j = noise_j. Directions that are not in use keep their whole variance.
     unexplained = moments.total - second.sum().item()
     residual = second * noise.square() + (l - theta) * noise
     squared_error = residual.sum().item() + unexplained
     distortion = 0.5 * d * (LOG_2PI + math.log(s2)) + squared_error / (2 * s2)
     rate = kl.sum().item()
-    c = l - theta + s2  # the model's own variance in the directions in use
-    log_determinant = c.log().sum().item() + (d - a) * math.log(s2)
-    distance = (second / c).sum().item() + unexplained / s2
+    # 5. log p(x) under N(b, W W' + s2 I), which has variance l_j - theta + s2 along a direction in
+    # use and s2 along the others.
+    model_variance = l - theta + s2  # (a,)
+    log_determinant = model_variance.log().sum().item() + (d - a) * math.log(s2)
+    distance = (second / model_variance).sum().item() + unexplained / s2
     return Optimum(
         sigma2=s2,
         theta=theta,
@@ -123,17 +140,20 @@ def optimum(
 def _learned_sigma2(lam: Tensor, j: int, beta: float) -> float:
     """The root s2 of sum_{i<=j} min(l_i/s2, beta) + sum_{i>j} l_i/s2 = D, for lam (D,).
 
-    With a directions in use it is sum_{i>a} l_i / (D - beta a). Taken in as long as the next one
-    exceeds beta s2, which keeps the denominator positive and lowers s2 each time.
+    With a directions in use it is sum_{i>a} l_i / (D - beta a). Directions are added as long as the
+    next one exceeds beta s2, which keeps the denominator positive and lowers s2 each time.
     """
     d = len(lam)
+    # Directions that do not vary cost nothing to explain, so they do not hold sigma up.
     varying = int((lam > ROUNDING * lam[0]).sum())
     if j >= varying and beta * varying <= d:
         raise ValueError(
             f"a learned sigma has no unique optimum: {j} latent dimensions can explain all "
             f"{varying} directions of the data, and beta={beta:g} is too low to stop them"
         )
-    rest = lam.flip(0).cumsum(0).flip(0)  # (D,) sum_{i>=a} l_i, from 0
+    # Take directions in, largest first. With a of them s2 = sum_{i>a} l_i / (D - beta a); the next
+    # one is in use as well if its variance exceeds theta = beta s2.
+    rest = lam.flip(0).cumsum(0).flip(0)  # (D,) rest[a] = sum_{i>a} l_i, i from 1
     a = 0
     while True:
         s2 = rest[a].item() / (d - beta * a)
@@ -146,10 +166,19 @@ def _learned_sigma2(lam: Tensor, j: int, beta: float) -> float:
 
 
 def log_px(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> Tensor:
-    """Log N(x; bias, W W' + sigma2 I): x (N, D), weight (D, k), bias (D,) -> (N,) float64.
+    """Log N(x; bias, W W' + sigma2 I), exact for any linear-Gaussian decoder.
 
-    Exact for any linear-Gaussian decoder, by the k x k matrix W'W + sigma2 I (Woodbury).
+    Args:
+        x: examples (N, D).
+        weight: W (D, k).
+        bias: (D,).
+        sigma2: variance of p(x|z).
+
+    Returns:
+        (N,) float64 nats.
     """
+    # Woodbury with the k x k matrix M = W'W + sigma2 I = L L':
+    #   (W W' + sigma2 I)^-1 = (I - W M^-1 W') / sigma2,   det = det(M) sigma2^(D - k)
     x, weight, bias = x.double(), weight.double(), bias.double()
     d, k = weight.shape
     L = _cholesky(weight, sigma2)
@@ -161,9 +190,16 @@ def log_px(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> Tensor:
 
 
 def posterior(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> tuple[Tensor, Tensor]:
-    """The exact p(z|x): x (N, D), weight (D, k), bias (D,) -> mean (N, k), covariance (k, k).
+    """The exact p(z|x) of a linear-Gaussian decoder.
 
-    The covariance is the same for every x. Both float64.
+    Args:
+        x: examples (N, D).
+        weight: W (D, k).
+        bias: (D,).
+        sigma2: variance of p(x|z).
+
+    Returns:
+        Mean (N, k), and the covariance (k, k), the same for every x. Both float64.
     """
     x, weight, bias = x.double(), weight.double(), bias.double()
     L = _cholesky(weight, sigma2)
@@ -172,6 +208,6 @@ def posterior(x: Tensor, weight: Tensor, bias: Tensor, sigma2: float) -> tuple[T
 
 
 def _cholesky(weight: Tensor, sigma2: float) -> Tensor:
-    """Of W'W + sigma2 I, (k, k), lower."""
+    """The lower Cholesky factor of W'W + sigma2 I, (k, k)."""
     k = weight.shape[1]
     return torch.linalg.cholesky(weight.T @ weight + sigma2 * torch.eye(k).to(weight))

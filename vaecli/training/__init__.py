@@ -1,1 +1,1 @@
-"""How a run is trained."""
+"""Training: one run, or many at once."""

@@ -1,4 +1,4 @@
-"""Which examples each update sees: by index, with no loader in between."""
+"""The batches of a run, gathered by index, with no loader in between."""
 
 # N training examples, B batch
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecli.core.randomness import generator
-from vaecli.data.sets.base import Data, is_memory_mapped
+from vaecli.data.sets.base import Data
 
 
 class Batches:
@@ -36,7 +36,7 @@ class Batches:
         self.held: Tensor | None = None
         self.random = generator(seed, "random_batches")
         self._epoch: tuple[int, Tensor] | None = None
-        self._reader = ThreadPoolExecutor(1) if is_memory_mapped(self.x) else None
+        self._reader = ThreadPoolExecutor(1) if data.train.memory_mapped else None
         self._ahead: Future[Tensor] | None = None  # the rows of the next "next"
 
     def index(self, which: str) -> Tensor:
@@ -88,7 +88,7 @@ class Batches:
         return self._order(epoch).narrow(0, position * self.batch_size, self.batch_size)
 
     def _read(self, index: Tensor) -> Tensor:
-        # NumPy's: PyTorch would start threads of its own beside those of the step.
+        # NumPy's: PyTorch would start further threads beside those of the step.
         rows = torch.from_numpy(np.take(self.x.numpy(), index.numpy(), axis=0))
         return rows.pin_memory() if self.pinned else rows
 

@@ -1,4 +1,4 @@
-"""Checkpoints: plain types and tensors, written whole or not at all, read as data only."""
+"""Checkpoints: plain types and tensors, complete or absent, read as data only."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from vaecli.core.errors import UsageError
 
 FORMAT = 2  # raised whenever the content changes its meaning
 
-# What the pickle in a checkpoint may name: the means to make tensors and their containers.
+# Names allowed in the pickle of a checkpoint: the makers of tensors and of their containers.
 NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
 
 
 def save(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> None:
-    """Write `content` to `path` atomically: a reader sees the old file or the new one.
+    """Write a checkpoint atomically: a reader sees the old file or the new one.
 
-    keep: where the old file goes. Between the two renames there is no file at `path`.
+    Args:
+        path: the file.
+        content: plain types and tensors.
+        keep: new place of the old file. Between the two renames there is no file at `path`.
     """
     if not path.parent.exists():
         path.parent.mkdir()
         sync(path.parent.parent)
     content = _on_host({"format": FORMAT, **content})
-    # In memory first: what interrupts torch.save in a file comes out as an error of its own.
+    # In memory first: torch.save to a file would turn an interrupt into a different error.
     archive = io.BytesIO()
     torch.save(content, archive)
     with whole(path, keep=keep) as file:
@@ -40,8 +43,8 @@ def save(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> No
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint on the host. Raises UsageError if `path` does not hold one.
 
-    `weights_only` makes the file data: nothing in it is imported or called. A bit that changed
-    since it was written is found, and nothing larger than the file is made of it.
+    `weights_only` makes the file data: nothing in it is imported or called. The check sums show a
+    bit that changed since the file was written, and no tensor is larger than the file says.
     """
     try:
         _require_sound(path)
@@ -58,12 +61,12 @@ def load(path: Path) -> dict[str, Any]:
             "is no checkpoint of vaecli, or is damaged",
             "use another one, or start the run anew",
         ) from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
         raise UsageError(
             "checkpoint",
             path,
-            f"has format {found!r}, and this vaecli reads format {FORMAT}",
+            f"has format {version!r}, and this vaecli reads format {FORMAT}",
             "use a checkpoint that vae-train of this version wrote",
         )
     return content
@@ -88,7 +91,7 @@ def _require_sound(path: Path) -> None:
             raise ValueError("no archive of torch.save, or a damaged one")
         (pickled,) = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
         for operation, value, _ in pickletools.genops(archive.read(pickled)):
-            if operation.name == "GLOBAL" and not _is_named(value):
+            if operation.name == "GLOBAL" and not _is_named(str(value)):
                 raise ValueError(f"names {value}")
 
 
@@ -117,13 +120,13 @@ def _tensors(content: Any, seen: set[int]) -> Iterator[Tensor]:
 def _on_host(content: Any) -> Any:
     """`content` with its tensors on the host, every view copied.
 
-    torch.save writes the whole storage behind a view, and a run that is trained in a stack has
+    torch.save writes the full storage behind a view, and a run that is trained in a stack has
     views of the stack for weights.
     """
     if isinstance(content, Tensor):
         content = content.detach().cpu()
-        whole = content.untyped_storage().nbytes() == content.nbytes
-        return content if whole else content.clone()
+        is_view = content.untyped_storage().nbytes() != content.nbytes
+        return content.clone() if is_view else content
     if isinstance(content, dict):
         return {key: _on_host(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

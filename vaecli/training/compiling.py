@@ -14,28 +14,39 @@ from vaecli.core.errors import require
 from vaecli.objectives.objective import Outcome
 from vaecli.training.settings import Compile
 
-# What `auto` reckons with; to be measured on a GPU.
+# Times by which `auto` decides; estimates, not measured on a GPU.
 COMPILE_SECONDS = 30  # with an empty cache
 STEP_SECONDS = 2e-3  # of the host, for an update of a small model that is not compiled
-# Of one run: one for each width of a batch of sequences. PyTorch's own limit is 8.
+# Compilations in one run: one for each width of a batch of sequences. PyTorch's own limit is 8.
 MOST_GRAPHS = 256
 
 
 def chosen(setting: Compile, device: torch.device, steps: int) -> bool:
-    """Whether a run of `steps` updates is compiled.
+    """Decide if a run is compiled.
 
-    auto: on a GPU, if the run takes ten times as long as compiling. Not on a CPU, where an MLP
-    gains little and a convolutional net loses (docs/speed.md).
-    Raises UsageError if it is asked for and cannot be done.
+    Args:
+        setting: auto compiles on a GPU, if the run takes ten times as long as compiling. Not on a
+            CPU, where an MLP gains little and a convolutional net loses (docs/speed.md).
+        device: of the run.
+        steps: updates of the run.
+
+    Returns:
+        True if it is compiled.
+
+    Raises:
+        UsageError: the setting is `on`, and there is no compiler for this device.
     """
     able = device.type in ("cpu", "cuda") and compiler() is not None
     if setting is Compile.auto:
         long = steps * STEP_SECONDS >= 10 * COMPILE_SECONDS
         return able and device.type == "cuda" and long
     require(
-        able or setting is Compile.off, "trainer.compile", "on",
-        "needs a C++ compiler, and a CPU or a CUDA device", "install g++, or trainer.compile=off",
-    )  # fmt: skip
+        able or setting is Compile.off,
+        "trainer.compile",
+        "on",
+        "needs a C++ compiler, and a CPU or a CUDA device",
+        "install g++, or trainer.compile=off",
+    )
     return setting is Compile.on
 
 
@@ -51,16 +62,23 @@ def compiled(
     whole: bool = True,
     otherwise: Callable[[str], None] | None = None,
 ) -> Callable[..., Outcome]:
-    """`forward`, compiled at its first call, with its shapes fixed; on a GPU as a CUDA graph.
+    """Compile `forward` at its first call, with its shapes fixed; on a GPU as a CUDA graph.
 
-    whole: as one graph; if not, what torch.compile leaves alone, an LSTM say, runs as it is.
-    otherwise: if compiling fails it is told why, and `forward` goes on as it is; without it, the
-    error is raised.
+    Only tensors change from call to call. So there is one compilation for every way in which the
+    two halves of the model move, for every width of a batch of sequences, and again for a stack
+    that a run has left. The compilations of earlier runs are dropped: torch.compile counts all of
+    them against one limit.
 
-    Nothing changes from call to call but tensors, so it is compiled once for every way in which the
-    two halves of the model move, of sequences for every width of a batch; and again for a stack
-    that a run has left. What was compiled for the runs before is dropped: torch.compile counts all
-    of them against one limit.
+    Args:
+        forward: the forward pass.
+        device: of the run.
+        whole: compile it as one graph; if False, parts that torch.compile cannot take, such as an
+            LSTM, run as they are.
+        otherwise: called with the reason if compiling fails; `forward` then runs as it is. None
+            raises the error.
+
+    Returns:
+        A function like `forward`.
     """
     import torch._dynamo.config
 
@@ -77,7 +95,7 @@ def _graphed(forward: Callable[..., Outcome], whole: bool) -> Callable[..., Outc
     graphed = torch.compile(forward, fullgraph=whole, dynamic=False, mode="reduce-overhead")
 
     def step(*inputs) -> Outcome:
-        # A graph writes each result where it wrote the last one; what is kept has to be copied.
+        # A graph writes each result where it wrote the last one; results to keep have to be copied.
         torch.compiler.cudagraph_mark_step_begin()
         loss, statistics, state = graphed(*inputs)
         return Outcome(loss, statistics.clone(), _copied(state))

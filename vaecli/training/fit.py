@@ -16,13 +16,13 @@ from torch import Tensor
 from vaecli.core.optimizers import Adam, AdamW, take_moments
 from vaecli.core.randomness import derive, generator
 from vaecli.data.files.vocabulary import PAD
-from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.base import Data
 from vaecli.evaluation.aggregate import mutual_information
 from vaecli.evaluation.measures import measured
 from vaecli.evaluation.passes import Encoded, look
 from vaecli.objectives.objective import Objective, Outcome
 from vaecli.objectives.schedules.base import Schedule
-from vaecli.objectives.strategies.base import State, Strategy, Update
+from vaecli.objectives.strategies.base import State, Update
 from vaecli.training import checkpoint
 from vaecli.training.compiling import chosen, compiled
 from vaecli.training.loop import Loop
@@ -34,13 +34,13 @@ from vaecli.training.settings import Compile, LrSchedule, Optimizer, TrainerConf
 from vaecli.training.signals import StopRequests
 
 LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints to go on from
-# What a checkpoint raises that is no position of the run that reads it.
+# Errors of a checkpoint that does not fit the run that reads it.
 STRANGE = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 VALIDATION_SAMPLES = 10_000  # examples of the validation split in each evaluation
 
 
 class Observer(Protocol):
-    """What watches a run: the console, the files, TensorBoard."""
+    """An observer of a run: the console, the files, TensorBoard."""
 
     def window(self, step: int, means: dict[str, float]) -> None:
         """Every READ_EVERY updates: means of the loss and its terms, beta, images_per_second."""
@@ -49,14 +49,14 @@ class Observer(Protocol):
         """After every evaluation: a row of metrics.jsonl."""
 
     def warn(self, text: str) -> None:
-        """Something the user should hear of now."""
+        """Warn the user at once."""
 
 
 class Fit(Loop):
     """One run in training. `run()` goes to its end; `state_dict()` is its exact position.
 
-    A stack trains several of these together (`training.stacked`): each then keeps its own place,
-    records and checkpoints, and only its updates and passes over the validation split are shared.
+    A stack trains several of these together (`training.stack`). Each then keeps its position,
+    records and checkpoints; only its updates and its passes over the validation split are shared.
     """
 
     observer: Observer
@@ -116,12 +116,12 @@ class Fit(Loop):
 
     @property
     def step(self) -> int:
-        """Decoder updates made."""
+        """The number of decoder updates so far."""
         return self.progress.step
 
     @property
     def begun(self) -> bool:
-        """Whether anything has moved."""
+        """True after the first update of either half."""
         return bool(self.progress.step or self.progress.encoder_updates)
 
     @property
@@ -131,7 +131,7 @@ class Fit(Loop):
 
     @property
     def out_of_time(self) -> bool:
-        """Whether `trainer.max_seconds` are over; the clock is read with the meter."""
+        """True after `trainer.max_seconds`; the clock is read with the meter."""
         limit = self.trainer.max_seconds
         return limit is not None and self.meter.seconds >= limit
 
@@ -164,7 +164,7 @@ class Fit(Loop):
 
         (He et al. 2019 do so too, over all tokens of a window; here it is a mean over its batches.)
         """
-        if self.data.kind is not Kind.TOKENS:
+        if not self.data.kind.of_sequences:
             return loss
         return loss * len(x) / (x != PAD).sum()
 
@@ -172,8 +172,8 @@ class Fit(Loop):
         """`forward` compiled; under trainer.compile=auto it stays as it is if that fails."""
         auto = self.trainer.compile is Compile.auto
         otherwise = (lambda text: self.observer.warn(text)) if auto else None
-        whole = self.data.kind is not Kind.TOKENS
-        return compiled(forward, self.precision.device, whole=whole, otherwise=otherwise)
+        one_graph = not self.data.kind.of_sequences
+        return compiled(forward, self.precision.device, whole=one_graph, otherwise=otherwise)
 
     def _step(self) -> None:
         self.set_lrs()
@@ -192,14 +192,14 @@ class Fit(Loop):
             group["lr"] = lr * share
 
     def lr_share(self) -> float:
-        """What the schedule leaves of the learning rates at the present step."""
+        """The factor of the learning-rate schedule at the present step."""
         done = self.progress.step / self.steps
         if self.trainer.lr_schedule is LrSchedule.cosine:
             return 0.5 + 0.5 * math.cos(math.pi * done)
         return 1 - done if self.trainer.lr_schedule is LrSchedule.linear else 1.0
 
     def _placed(self, state: State) -> State:
-        """What the loss reads lies on the device; what decides the next update, on the host."""
+        """Put the state that the loss reads on the device; the rest stays on the host."""
         device, read = self.precision.device, self.objective.loss_keys
         return {k: v.to(device) if k in read else v for k, v in state.items()}
 
@@ -236,9 +236,9 @@ class Fit(Loop):
         self.meter.start()
 
     @property
-    def minds_epochs(self) -> bool:
-        """Whether the strategy wants to see the validation split after every epoch."""
-        return type(self.objective.filling("updates")).after_epoch is not Strategy.after_epoch
+    def sees_epochs(self) -> bool:
+        """True if the strategy wants to see the validation split after every epoch."""
+        return self.objective.filling("updates").sees_epochs
 
     def _look(self) -> tuple[Encoded, Tensor]:
         self.objective.eval()
@@ -249,9 +249,16 @@ class Fit(Loop):
     def take_stock(
         self, encoded: Encoded, per_example: Tensor, *, evaluate: bool, epoch_over: bool
     ) -> None:
-        """Record what was seen of the validation split, and let the strategy see it.
+        """Record an evaluation, and let the strategy see the validation split.
 
-        encoded, per_example: as `diagnosis.rate.look` returns them. Raises Diverged.
+        Args:
+            encoded: the validation split.
+            per_example: distortion of each example (N,).
+            evaluate: record a row of metrics.jsonl.
+            epoch_over: call the strategy's `after_epoch`.
+
+        Raises:
+            Diverged: a value is not finite.
         """
         for name, values in (("rate", encoded.kl_per_dim), ("distortion", per_example)):
             if not values.isfinite().all():
@@ -263,7 +270,7 @@ class Fit(Loop):
 
     def _record(self, encoded: Encoded, per_example: Tensor) -> None:
         prior = self.objective.vae.prior
-        found = measured(encoded, per_example, threshold=self.threshold, prior=prior)
+        figures = measured(encoded, per_example, threshold=self.threshold, prior=prior)
         progress = self.progress
         row = {
             "step": progress.step,
@@ -272,8 +279,8 @@ class Fit(Loop):
             "decoder_updates": progress.step,
             "seconds": self.meter.seconds,
             "beta": self._beta(),
-            "loss": found["distortion"] + self.target * found["rate"],
-            **found,
+            "loss": figures["distortion"] + self.target * figures["rate"],
+            **figures,
             "mutual_information": mutual_information(encoded, seed=self.seed).value,
             **self.meter.training_means(),
         }
@@ -339,7 +346,8 @@ class Fit(Loop):
         that was not, the loss tells only an update later.
         """
         weights = [p.detach() for params in self.groups.values() for p in params]
-        norm = torch.stack(torch._foreach_norm(weights, ord=math.inf)).max()
+        norms = torch._foreach_norm(weights, ord=math.inf)  # pyright: ignore[reportPrivateImportUsage]
+        norm = torch.stack(norms).max()
         if not norm.isfinite():
             raise Diverged(self.step, "a weight", norm.item())
         self.set_lrs()

@@ -24,12 +24,12 @@ class Loop(ABC):
     @property
     @abstractmethod
     def step(self) -> int:
-        """Decoder updates made."""
+        """The number of decoder updates so far."""
 
     @property
     @abstractmethod
     def begun(self) -> bool:
-        """Whether anything has moved; the encoder may have moved before the first `step`."""
+        """True after the first update; the encoder may move before the first `step`."""
 
     @property
     @abstractmethod
@@ -38,18 +38,18 @@ class Loop(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether there is an update left."""
+        """True if there are more updates to do."""
         return self.step < self.steps
 
     @property
     def out_of_time(self) -> bool:
-        """Whether `trainer.max_seconds` are over."""
+        """True after `trainer.max_seconds`."""
         return False
 
     @property
     @abstractmethod
-    def minds_epochs(self) -> bool:
-        """Whether the strategy wants to see the validation split after every epoch."""
+    def sees_epochs(self) -> bool:
+        """True if the strategy wants to see the validation split after every epoch."""
 
     @abstractmethod
     def update(self) -> bool:
@@ -77,10 +77,10 @@ class Loop(ABC):
             decoder_moved = self.update()
             if self.unread == READ_EVERY:
                 self.read_window()
-            if decoder_moved:  # else the run is in the midst of a step, and time may not end it
+            if decoder_moved:  # else the run is inside a step, which time may not end
                 over = self.out_of_time
                 at_end = over or not self.running
-                epoch_over = self.minds_epochs and self.step % self.per_epoch == 0
+                epoch_over = self.sees_epochs and self.step % self.per_epoch == 0
                 due = at_end or self.step % every == 0
                 if due or epoch_over:
                     self.pause(evaluate=due, epoch_over=epoch_over)

@@ -1,4 +1,4 @@
-"""The statistics of training steps: kept on the device, read rarely, checked for finiteness."""
+"""The statistics of training steps: they stay on the device and are read rarely."""
 
 # W updates since the last look
 
@@ -43,7 +43,7 @@ class Meter:
         self._clock = time.perf_counter()
 
     def add(self, statistics: Tensor) -> None:
-        """One update's STATISTICS (3,), left on the device."""
+        """Take in STATISTICS (3,) of one update; they stay on the device."""
         self._window.append(statistics)
 
     def read(self, step: int) -> dict[str, float]:
@@ -58,9 +58,18 @@ class Meter:
         return self.take(rows, elapsed, step)
 
     def take(self, rows: list[list[float]], elapsed: float, step: int) -> dict[str, float]:
-        """Means of STATISTICS over `rows`, the updates up to decoder update `step`.
+        """Add a window to the totals.
 
-        elapsed: seconds that they took. Raises Diverged at the first value that is not finite.
+        Args:
+            rows: STATISTICS of W updates.
+            elapsed: seconds that they took.
+            step: decoder updates at the end of the window.
+
+        Returns:
+            Means over the window, and images per second.
+
+        Raises:
+            Diverged: at the first value that is not finite.
         """
         self.seconds += elapsed
         for i, row in enumerate(rows):
@@ -92,7 +101,7 @@ class Meter:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been read, in plain types. The window must be empty."""
+        """The totals, in plain types. The window must be empty."""
         return {
             "seconds": self.seconds,
             "totals": list(self._totals),

@@ -1,4 +1,4 @@
-"""Where a run computes, and in what arithmetic."""
+"""The device of a run, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -44,17 +44,13 @@ def choose_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    unknown = UsageError("device", name, "is no device", "use auto, cpu, cuda, cuda:1 or mps")
     try:
         device = torch.device(name)
-    except RuntimeError:
-        device = None
-    require(
-        device is not None and device.type in ("cpu", "cuda", "mps"),
-        "device",
-        name,
-        "is no device",
-        "use auto, cpu, cuda, cuda:1 or mps",
-    )
+    except RuntimeError as error:
+        raise unknown from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise unknown
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count <= (device.index or 0):
@@ -68,7 +64,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def prepare_process() -> None:
-    """Settings of the whole process, to be made before its first parallel operation.
+    """Set up the process; to be called before its first parallel operation.
 
     Weights of pixels that are always black get no gradient, so Adam's first moment of them decays
     into denormal numbers within a thousand steps, on which processors are many times slower: 15 to
@@ -91,16 +87,16 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         # Blocks below it come from the heap; before glibc 2.35 it was at most 2**25.
         if mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25):
-            mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # ... whose end stays the process's own
+            mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # ... and keeps the end of the heap
 
 
 def hidden_gpus() -> bool:
-    """True if the environment hides every GPU, as launchers do that were not asked for one."""
+    """True if the environment hides every GPU, as a launcher does for a job without one."""
     return os.environ.get("CUDA_VISIBLE_DEVICES") == ""
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bf16; one that emulates it is many times slower."""
+    """True if the device computes in bf16; emulation is many times slower."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":

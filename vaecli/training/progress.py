@@ -1,4 +1,4 @@
-"""How far a run is, and whether it has collapsed on the way."""
+"""The progress of a run, and its collapse on the way."""
 
 # nats per example
 
@@ -13,23 +13,23 @@ COLLAPSED_AFTER = 3  # evaluations in a row with no active dimension
 
 @dataclass
 class Progress:
-    """How far a run is; plain numbers, all of them in the checkpoint."""
+    """The progress of a run in plain numbers, all of them in the checkpoint."""
 
-    step: int = 0  # decoder updates made; schedules, epochs and logs count these
+    step: int = 0  # decoder updates; schedules, epochs and logs count these
     encoder_updates: int = 0
     best: float = math.inf  # lowest validation distortion + schedule.beta x rate so far
     inactive_evaluations: int = 0  # in a row
     collapsed_at_step: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what no run can have come to: it may be read from a file."""
+        """Raise ValueError for numbers that no run can reach: they may come from a file."""
         counts = (self.step, self.encoder_updates, self.inactive_evaluations)
         counts += () if self.collapsed_at_step is None else (self.collapsed_at_step,)
         if type(self.best) is not float or any(type(n) is not int or n < 0 for n in counts):
             raise ValueError("progress that no run can have made")
 
     def watch(self, row: dict[str, Any]) -> str | None:
-        """Take note of an evaluation's row; what to warn of when the posterior has collapsed."""
+        """Count evaluations without an active dimension; a warning once there are enough."""
         dead = row["active_dimensions"] == 0 and row["beta"] > 0 and self.step > 0
         self.inactive_evaluations = self.inactive_evaluations + 1 if dead else 0
         if self.inactive_evaluations != COLLAPSED_AFTER or self.collapsed_at_step is not None:

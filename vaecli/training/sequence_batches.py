@@ -14,10 +14,10 @@ WIDTH = 8  # positions; a batch is cut to a multiple of it, so that there are fe
 
 
 class SequenceBatches(Batches):
-    """As `Batches`, but an epoch's order puts sequences of about one length into one batch.
+    """Batches of sequences of about one length.
 
-    Which of them are together, which are left out, and the order of the batches are random. A
-    "random" batch is one of the epoch that the held batch is of, as in He et al. 2019.
+    The choice of sequences that go together, the ones that an epoch drops, and the order of the
+    batches are random. A "random" batch is one of the present epoch, as in He et al. 2019.
 
     Indices stay on the host, where the length of a batch is looked up.
     """
@@ -25,6 +25,7 @@ class SequenceBatches(Batches):
     def __init__(self, data: Data, batch_size: int, seed: int):
         super().__init__(data, batch_size, seed)
         self.device = torch.device("cpu")
+        assert data.train.length is not None  # as of every split of sequences
         self.length = data.train.length.cpu()
 
     def index(self, which: str) -> Tensor:
@@ -46,12 +47,21 @@ class SequenceBatches(Batches):
         return self.x.index_select(0, index)[..., :width]
 
     def _drawn(self, random: torch.Generator) -> Tensor:
-        kept = torch.randperm(self.n, generator=random)[: self.per_epoch * self.batch_size]
-        by_length = kept[self.length[kept].argsort(stable=True)].view(self.per_epoch, -1)
+        chosen = torch.randperm(self.n, generator=random)[: self.per_epoch * self.batch_size]
+        by_length = chosen[self.length[chosen].argsort(stable=True)].view(self.per_epoch, -1)
         return by_length[torch.randperm(self.per_epoch, generator=random)].flatten()
 
 
 def batches_of(data: Data, batch_size: int, seed: int) -> Batches:
-    """The stream of batches that suits the data."""
+    """The stream of batches that suits the data.
+
+    Args:
+        data: images or sequences.
+        batch_size: examples in a batch.
+        seed: the run's.
+
+    Returns:
+        The stream at its start.
+    """
     kind = Batches if data.train.length is None else SequenceBatches
     return kind(data, batch_size, seed)

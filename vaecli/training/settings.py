@@ -10,14 +10,14 @@ from vaecli.core.errors import require
 
 
 class Optimizer(Enum):
-    """Which optimiser moves both halves of the model."""
+    """The optimiser of both halves of the model."""
 
     adam = "adam"
     adamw = "adamw"
 
 
 class LrSchedule(Enum):
-    """How the learning rate goes over the run."""
+    """The curve of the learning rate over the run."""
 
     constant = "constant"
     cosine = "cosine"
@@ -34,7 +34,7 @@ class Amp(Enum):
 
 
 class Compile(Enum):
-    """Whether the forward and backward pass are compiled."""
+    """The use of torch.compile for the forward and backward pass."""
 
     auto = "auto"
     on = "on"

@@ -1,14 +1,15 @@
-"""SIGINT and SIGTERM: finish the step, write what is known, leave with 130 or 143."""
+"""SIGINT and SIGTERM: finish the step, write a checkpoint, exit with 130 or 143."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; its checkpoint is written."""
+    """A signal asks the run to stop; its checkpoint is written."""
 
     def __init__(self, received: signal.Signals):
         super().__init__(received.name)
@@ -20,7 +21,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequests:
         if threading.current_thread() is threading.main_thread():

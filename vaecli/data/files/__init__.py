@@ -1,1 +1,1 @@
-"""Readers of file formats, and how what they read is kept."""
+"""Readers of file formats, and the place of large arrays."""

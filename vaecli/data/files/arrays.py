@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class Header(NamedTuple):
-    """What a file says of an array."""
+    """The shape and type of an array, as its file states them."""
 
     shape: tuple[int, ...]
     fortran_order: bool
@@ -63,7 +63,7 @@ def chunks(path: Path, name: str | None) -> Iterator[np.ndarray]:
         for start in range(0, shape[0], at_a_time):
             n = min(at_a_time, shape[0] - start)
             yield np.frombuffer(_exactly(file, n * row_bytes), dtype).reshape(n, *shape[1:])
-        file.read(1)  # reaching the end is what makes zipfile compare the checksum
+        file.read(1)  # zipfile compares the checksum at the end of the file
 
 
 @contextmanager

@@ -20,19 +20,29 @@ SUFFIXES = frozenset(
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files in and below `folder`, sorted; hidden files and folders are left out."""
-    found = []
+    """List the image files in and below `folder`, sorted, without hidden files and folders."""
+    files = []
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(where, name) for name in names if _is_image(name)]
-    return sorted(found)
+        files += [Path(where, name) for name in names if _is_image(name)]
+    return sorted(files)
 
 
 def decode(path: Path, channels: int, size: int | None, key: str, value: str) -> Tensor:
-    """One image as uint8 (C, H, W), at `size` if given, with 1 (grey) or 3 (RGB) channels.
+    """Decode one image; of an animation the first frame; transparency is dropped.
 
-    Only the first frame of an animation is read, and transparency is dropped. Raises UsageError
-    naming `key`, `value` and the file if that is no image, or has more than 8 bits per channel.
+    Args:
+        path: the file.
+        channels: C, 1 (grey) or 3 (RGB).
+        size: side of the square to resize to; None keeps the size.
+        key: config key to name in a refusal.
+        value: its value.
+
+    Returns:
+        uint8 (C, H, W).
+
+    Raises:
+        UsageError: the file is no image, or has more than 8 bits per channel.
     """
     from PIL import Image  # slow to import
 

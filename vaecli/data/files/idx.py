@@ -31,7 +31,19 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def read_images_and_labels(images: Path, labels: Path, root: str) -> Split:
-    """Images (N, 1, H, W) and labels (N,). Raises UsageError naming the file at fault."""
+    """Read a pair of IDX files.
+
+    Args:
+        images: file of the images.
+        labels: file of their labels.
+        root: value of data.root, to name in a refusal.
+
+    Returns:
+        x uint8 (N, 1, H, W) and y int64 (N,).
+
+    Raises:
+        UsageError: names the file at fault.
+    """
     x = _read(images, 3, root)
     y = _read(labels, 1, root)
     if len(x) != len(y):
@@ -52,8 +64,8 @@ def _read(path: Path, dimensions: int, root: str) -> np.ndarray:
     shape = np.frombuffer(content[4:header], dtype=">u4").tolist()
     expected = math.prod(shape)
     if len(content) - header != expected or expected == 0:
-        found = len(content) - header
-        raise _fault(root, path, f"is damaged: it holds {found} of {expected} bytes announced")
+        size = len(content) - header
+        raise _fault(root, path, f"is damaged: it holds {size} of {expected} bytes announced")
     # bytearray: a tensor may not share the memory of read-only bytes
     return np.frombuffer(bytearray(content[header:]), dtype=np.uint8).reshape(shape)
 

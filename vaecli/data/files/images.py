@@ -1,4 +1,4 @@
-"""What is done to whole sets of uint8 images before training: resizing and binarisation."""
+"""Resizing and binarisation of sets of uint8 images, before training."""
 
 # N examples, C channels, H height, W width
 
@@ -19,7 +19,7 @@ CHUNK_PIXELS = 2**25  # or so many pixels, if they are fewer images
 
 
 class Binarise(Enum):
-    """How grey levels become binary pixels. The names are the words of `data.binarise`."""
+    """Ways to turn grey levels into binary pixels; the names are the words of `data.binarise`."""
 
     none = "none"  # stay grey
     threshold = "threshold"  # 1 above one half
@@ -28,14 +28,14 @@ class Binarise(Enum):
 
 
 def kind_of(channels: int, binarise: Binarise) -> Kind:
-    """What uint8 images of so many channels are, once binarised or not."""
+    """The kind of uint8 images with so many channels, after `binarise`."""
     if binarise is not Binarise.none:
         return Kind.BINARY
     return Kind.GREY if channels == 1 else Kind.COLOUR
 
 
 def chunk(pixels: int, most: int = CHUNK) -> int:
-    """How many images of so many pixels are turned into floats at a time."""
+    """The number of images of so many pixels that are turned into floats at a time."""
     return max(1, min(most, CHUNK_PIXELS // pixels))
 
 
@@ -68,7 +68,16 @@ def threshold(x: Tensor) -> Tensor:
 
 
 def draw(x: Tensor, seed: int, part: str) -> Tensor:
-    """Bernoulli draws of the uint8 grey levels x, as 0 and 255; they follow `seed` and `part`."""
+    """Draw binary pixels from grey levels.
+
+    Args:
+        x: uint8 grey levels (N, C, H, W).
+        seed: of the draws.
+        part: name of the split, which has a stream of its own.
+
+    Returns:
+        uint8 (N, C, H, W), 0 or 255.
+    """
     source = generator(seed, f"binarise {part}")
     out = torch.empty_like(x)
     step = chunk(math.prod(x.shape[1:]))

@@ -1,8 +1,8 @@
 """Data that may not fit in memory: gathered into a tensor, or once into a memory-mapped file.
 
 Both hold the rows in the order of the splits, so that each split is a contiguous view and nothing
-is copied; one code indexes either. The mapped file is a cache of vaecli's own, in the folder
-$VAECLI_CACHE/memmap (~/.cache/vaecli/memmap); deleting it only costs the time to write it again.
+is copied; one code indexes either. The mapped file is a cache in the folder $VAECLI_CACHE/memmap
+(~/.cache/vaecli/memmap); deleting it only costs the time to write it again.
 """
 
 # M examples used
@@ -16,6 +16,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,14 @@ from torch import Tensor
 from vaecli.core.atomic import whole
 from vaecli.core.errors import UsageError
 
+
+class Rows(NamedTuple):
+    """Rows in the order of the splits."""
+
+    x: Tensor  # (M, ...)
+    memory_mapped: bool  # x lies in a file
+
+
 Block = tuple[np.ndarray, np.ndarray]  # positions (B,) in the result, rows (B, ...) that go there
 
 GIGABYTE = 10**9
@@ -31,7 +40,16 @@ log = logging.getLogger(__name__)
 
 
 def exceeds(shape: tuple[int, ...], dtype: np.dtype, limit_gb: float) -> bool:
-    """Whether an array of this shape and type is larger than `limit_gb`."""
+    """Compare the size of an array with a limit.
+
+    Args:
+        shape: of the array.
+        dtype: of its numbers.
+        limit_gb: in 10^9 bytes.
+
+    Returns:
+        True if the array is larger.
+    """
     return math.prod(shape) * dtype.itemsize > limit_gb * GIGABYTE
 
 
@@ -42,17 +60,27 @@ def gather(
     *,
     limit_gb: float,
     facts: object,
-) -> Tensor:
-    """The rows of `blocks` as a tensor of `shape` (M, ...), mapped from a file above `limit_gb`.
+) -> Rows:
+    """Put the rows of `blocks` in their places: in memory, or above `limit_gb` in a mapped file.
 
-    `facts` is everything that determines the rows: a file written for equal facts is used again,
-    and then `blocks` is not read. Raises UsageError if the cache cannot be written.
+    Args:
+        blocks: positions and rows. Not read if a file was written for equal facts.
+        shape: (M, ...) of the result.
+        dtype: type of its numbers.
+        limit_gb: largest size in memory, in 10^9 bytes.
+        facts: everything that determines the rows; names the file.
+
+    Returns:
+        The rows, and where they lie.
+
+    Raises:
+        UsageError: the cache cannot be written.
     """
     if not exceeds(shape, dtype, limit_gb):
         array = np.empty(shape, dtype)
         for positions, rows in blocks:
             array[positions] = rows
-        return torch.from_numpy(array)
+        return Rows(torch.from_numpy(array), memory_mapped=False)
     path = _cache_file((facts, shape, dtype.str))
     if not path.is_file():
         log.info("larger than data.memory_limit_gb=%g: writing %s once", limit_gb, path)
@@ -65,7 +93,7 @@ def gather(
                 f"the data is larger, and {path} cannot be written ({error.strerror})",
                 "point the environment variable VAECLI_CACHE at a disk with room, or raise it",
             ) from error
-    return _open(path)
+    return open_rows(path)
 
 
 def _write(blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
@@ -83,14 +111,13 @@ def _write(blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, pat
                 file.write(row.data)
 
 
-def _open(path: Path) -> Tensor:
+def open_rows(path: Path) -> Rows:
+    """Map the array in the .npy file at `path` into memory."""
     # Read-only: a copy-on-write map is refused by the kernel once it is larger than the memory.
     array = np.load(path, mmap_mode="r")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable")  # vaecli never writes to it
-        x = torch.from_numpy(array)
-    x.memory_mapped = True
-    return x
+        return Rows(torch.from_numpy(array), memory_mapped=True)
 
 
 def _cache_file(facts: object) -> Path:

@@ -20,10 +20,10 @@ NO_SPACE_BEFORE = re.compile(r" ([,.;:!?)\]’”])")
 
 
 class Level(Enum):
-    """What a token is."""
+    """The unit that becomes a token."""
 
     word = "word"
-    space = "space"  # what stands between spaces: of a text that is tokenised already
+    space = "space"  # split at spaces only: for a text that is tokenised already
     char = "char"
     byte = "byte"
 
@@ -38,19 +38,24 @@ class Vocabulary(NamedTuple):
     def of(
         cls, lines: Iterable[str], level: Level, *, min_count: int, most: int | None = None
     ) -> Vocabulary:
-        """What occurs at least `min_count` times in the first `most` tokens of `lines`.
+        """Make the vocabulary of `lines`, most frequent token first.
 
-        Most frequent first.
+        Args:
+            lines: the training lines.
+            level: the unit of a token. For bytes all 256 are taken, so that none is ever unknown.
+            min_count: tokens that occur less often are unknown.
+            most: count the first `most` tokens of each line; None counts all.
 
-        Of bytes all 256, whatever occurs: none is ever unknown.
+        Returns:
+            The vocabulary.
         """
         if level is Level.byte:
             return cls((*SPECIAL, *(f"{byte:02x}" for byte in range(256))), level)
         counts = Counter(piece for line in lines for piece in pieces(line, level)[:most])
-        kept = sorted(
+        frequent = sorted(
             (-n, piece) for piece, n in counts.items() if n >= min_count and piece not in SPECIAL
         )
-        return cls((*SPECIAL, *(piece for _, piece in kept)), level)
+        return cls((*SPECIAL, *(piece for _, piece in frequent)), level)
 
     def numbers(self, lines: Iterable[str], *, most: int | None = None) -> list[list[int]]:
         """The first `most` tokens of each line, without its end."""
@@ -58,12 +63,12 @@ class Vocabulary(NamedTuple):
         return [[number.get(p, UNKNOWN) for p in pieces(line, self.level)[:most]] for line in lines]
 
     def text(self, tokens: Sequence[int]) -> str:
-        """What the tokens say, up to their end."""
+        """Turn tokens into text, up to their end."""
         end = next((n for n, token in enumerate(tokens) if token in (PAD, END)), len(tokens))
         words = [self.words[token] for token in tokens[:end]]
         if self.level is Level.byte:
-            known = bytes(int(word, 16) for word in words if word not in SPECIAL)
-            return known.decode("utf-8", errors="replace")
+            content = bytes(int(word, 16) for word in words if word not in SPECIAL)
+            return content.decode("utf-8", errors="replace")
         if self.level is Level.char:
             return "".join(words)
         if self.level is Level.space:

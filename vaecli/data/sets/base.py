@@ -1,4 +1,4 @@
-"""What a data set is: whole splits held as tensors, and batches gathered from them by index."""
+"""Data sets: splits held as tensors, and batches gathered from them by index."""
 
 # N examples, B batch, C channels, H height, W width
 
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What the values are; the automatic likelihood follows from it."""
+    """The kind of values in the data; the automatic likelihood follows from it."""
 
     BINARY = "binary"  # every pixel 0 or 1
     GREY = "grey"  # one channel in [0, 1]
     COLOUR = "colour"  # several channels of 256 levels, as floats in [0, 1]
     REAL = "real"  # any real number
     TOKENS = "tokens"  # numbers of words in a vocabulary
+
+    @property
+    def of_sequences(self) -> bool:
+        """True if an example is a sequence, (V, 1, T), and not an image."""
+        return self is Kind.TOKENS
 
 
 class Split(NamedTuple):
@@ -36,10 +41,19 @@ class Split(NamedTuple):
 
     x: Tensor
     y: Tensor | None = None  # (N,) int64 class labels
-    length: Tensor | None = None  # (N,) int64, of sequences: how much is not padding
+    length: Tensor | None = None  # (N,) int64, tokens of each sequence without padding
+    memory_mapped: bool = False  # x lies in a file, stays there, and must not be copied whole
+
+    def to(self, device: torch.device) -> Split:
+        """The split on `device`; one in a memory-mapped file stays there."""
+        if self.memory_mapped:
+            return self
+        y = None if self.y is None else self.y.to(device)
+        length = None if self.length is None else self.length.to(device)
+        return Split(self.x.to(device), y, length)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity
 class Data:
     """A loaded data set, ready to be indexed.
 
@@ -57,21 +71,27 @@ class Data:
     device: torch.device = torch.device("cpu")
     vocabulary: Vocabulary | None = None  # of sequences
     dropped: int = 0  # sequences that were too long
-    source: LSTMSource | MarkovSource | None = None  # what sequences were drawn from, if known
+    source: LSTMSource | MarkovSource | None = None  # the source of synthetic sequences
 
     def to(self, device: torch.device) -> Data:
         """Data whose batches arrive on `device`; splits held in a memory-mapped file stay there."""
-        move = {name: _move(getattr(self, name), device) for name in ("train", "val", "test")}
-        return replace(self, device=device, **move)
+        train, val, test = (part.to(device) for part in (self.train, self.val, self.test))
+        return replace(self, device=device, train=train, val=val, test=test)
 
     def batch(
         self, split: Split, index: Tensor, binarisation: torch.Generator | None = None
     ) -> Tensor:
-        """The examples at `index` (B,) as float32 (B, C, H, W) on `self.device`.
+        """Gather the examples at `index`.
 
-        `binarisation` draws the pixels of a dynamically binarised training batch; without it the
-        grey levels themselves are returned. Of sequences: int64 (B, 1, 1, L), L the longest of
-        them, so that no forward pass is spent on padding.
+        Args:
+            split: one of this data's splits.
+            index: (B,) int64.
+            binarisation: draws the pixels of a dynamically binarised training batch; None returns
+                the grey levels.
+
+        Returns:
+            Images float32 (B, C, H, W), sequences int64 (B, 1, 1, L), on `self.device`. L is the
+            length of the longest of them, so that no forward pass is spent on padding.
         """
         index = index.to(split.x.device)
         # index_select: ten times faster than indexing for a batch of small images on a CPU.
@@ -81,7 +101,7 @@ class Data:
         return self.ready(rows, binarisation)
 
     def ready(self, rows: Tensor, binarisation: torch.Generator | None = None) -> Tensor:
-        """Rows of a split, wherever they lie, as `batch` returns them."""
+        """Convert rows of a split, on any device, to the form that `batch` returns."""
         rows = rows.to(self.device, non_blocking=True)
         if rows.dtype != torch.uint8:
             return rows if rows.is_floating_point() else rows.long()
@@ -101,20 +121,9 @@ class DataSet(ABC):
     def check_files(self) -> None:  # noqa: B027 - embedded and synthetic data have no files
         """Raise UsageError if files are missing and may not be downloaded; reads nothing.
 
-        `load` checks the same; this is for refusing a whole sweep before its first run.
+        `load` checks the same; this refuses a sweep before its first run.
         """
 
     @abstractmethod
     def load(self) -> Data:
         """Read the files and split them. Raises UsageError naming the file that is at fault."""
-
-
-def is_memory_mapped(x: Tensor) -> bool:
-    """True if `x` is backed by a memory-mapped file and so must not be copied whole."""
-    return getattr(x, "memory_mapped", False)
-
-
-def _move(split: Split, device: torch.device) -> Split:
-    if is_memory_mapped(split.x):
-        return split
-    return Split(*(None if part is None else part.to(device) for part in split))

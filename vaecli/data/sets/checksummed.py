@@ -1,4 +1,4 @@
-"""Colour sets that torchvision reads, and only after their MD5 sums have been found to hold."""
+"""Colour sets that torchvision reads after it has checked their MD5 sums."""
 
 from __future__ import annotations
 

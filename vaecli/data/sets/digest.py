@@ -1,4 +1,4 @@
-"""What data is known by, wherever it lies."""
+"""The identity of data, independent of its place on the disk."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def digest(data: Data) -> str:
     """16 hex digits of the training split: its shape, and some of its examples in full."""
     x = data.train.x
     rows = torch.linspace(0, len(x) - 1, min(len(x), LOOKED_AT)).long()
-    told = hashlib.sha256(f"{tuple(x.shape)} {x.dtype}".encode())
-    told.update(x[rows.to(x.device)].cpu().contiguous().numpy().tobytes())
-    return told.hexdigest()[:16]
+    sha = hashlib.sha256(f"{tuple(x.shape)} {x.dtype}".encode())
+    sha.update(x[rows.to(x.device)].cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What the downloadable data sets share: where their files are, and fetching those missing."""
+"""Bases of the downloadable data sets: the place of their files, and the download."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DownloadedSet(SmallImageSet):
         return super().load()
 
     def through_torchvision(self, read: Callable[[], Split]) -> Split:
-        """What `read` returns; its failures become a UsageError about `data.root`."""
+        """Call `read`; its failures become a UsageError about `data.root`."""
         try:
             return read()
         except MemoryError:
@@ -81,7 +81,7 @@ class DownloadedSet(SmallImageSet):
             ) from error
 
     def damaged(self) -> Path | None:
-        """The first file whose MD5 sum is wrong, where the sums are known."""
+        """The first file whose MD5 sum is wrong; None here, where there are no sums."""
         return None
 
 
@@ -91,7 +91,7 @@ class IdxSet(DownloadedSet):
 
     @abstractmethod
     def files(self) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
-        """(folder, images, labels) of the training part, and of the test part."""
+        """Folder, images and labels of the training part, and of the test part."""
 
     def missing(self) -> Path | None:
         """The first file that is there neither plain nor gzipped, or None."""
@@ -104,14 +104,18 @@ class IdxSet(DownloadedSet):
     def read(self) -> tuple[Split, Split]:
         """Training and test part, uint8 (N, 1, 28, 28)."""
         train, test = (
-            idx.read_images_and_labels(*(idx.find(folder, name) for name in names), root=self.root)
-            for folder, *names in self.files()
+            idx.read_images_and_labels(
+                idx.find(folder, images) or folder / images,
+                idx.find(folder, labels) or folder / labels,
+                root=self.root,
+            )
+            for folder, images, labels in self.files()
         )
         return train, test
 
 
 def mnist_files(folder: Path) -> tuple[tuple[Path, str, str], tuple[Path, str, str]]:
-    """The file names of MNIST itself, which KMNIST and Fashion-MNIST kept."""
+    """The file names of MNIST, which KMNIST and Fashion-MNIST use too."""
     train, test = (
         (folder, f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte")
         for part in ("train", "t10k")

@@ -1,4 +1,4 @@
-"""What all sets of images share: their common keys, and the way from raw images to Data."""
+"""Bases of the sets of images: their common keys, and the way from raw images to Data."""
 
 # N examples, C channels, H height, W width
 
@@ -31,9 +31,12 @@ class ImageSet(SplitSet):
         super().validate()
         require_least("data.image_size", self.image_size, 2, example=28)
         require(
-            self.image_size is None or self.image_size <= MOST_PIXELS, "data.image_size",
-            self.image_size, f"must be at most {MOST_PIXELS:,}", "try data.image_size=64",
-        )  # fmt: skip
+            self.image_size is None or self.image_size <= MOST_PIXELS,
+            "data.image_size",
+            self.image_size,
+            f"must be at most {MOST_PIXELS:,}",
+            "try data.image_size=64",
+        )
 
     def require_binarisable(self, channels: int, *, real: bool = False) -> None:
         """Raise UsageError if images of so many channels, or real numbers, are to be binarised."""
@@ -47,11 +50,21 @@ class ImageSet(SplitSet):
         )
 
     def assemble(self, train: Split, val: Split, test: Split) -> Data:
-        """Data from the final splits: binarise them if that was asked for, and name their kind.
+        """Binarise the splits if `binarise` says so, and put them together.
 
-        Raises UsageError if colour images or real numbers were to be binarised.
+        Args:
+            train: images (N, C, H, W), as are those of the other two.
+            val: the validation part.
+            test: the test part.
+
+        Returns:
+            The data, with its kind.
+
+        Raises:
+            UsageError: colour images or real numbers cannot be binarised.
         """
-        shape = tuple(train.x.shape[1:])  # (C, H, W)
+        C, H, W = train.x.shape[1:]
+        shape = C, H, W
         real = train.x.is_floating_point()
         self.require_binarisable(shape[0], real=real)
         if self.binarise is not Binarise.none:
@@ -79,11 +92,11 @@ class ImageSet(SplitSet):
 
 @dataclass(frozen=True, kw_only=True)
 class SmallImageSet(ImageSet):
-    """A set of images that is read whole into memory."""
+    """A set of images that fits into memory."""
 
     @abstractmethod
     def read(self) -> tuple[Split, Split | None]:
-        """All uint8 images (N, C, H, W): the training part and the official test part, if any."""
+        """Read uint8 images (N, C, H, W): the training part and the official test part, if any."""
 
     @property
     def held_out(self) -> float:
@@ -92,9 +105,9 @@ class SmallImageSet(ImageSet):
 
     def load(self) -> Data:
         """Read, divide, resize and binarise. Raises UsageError naming the file at fault."""
-        whole, test = self.read()
+        images, test = self.read()
         plan = plan_splits(
-            len(whole.x),
+            len(images.x),
             seed=self.seed,
             val_fraction=self.val_fraction,
             test_fraction=self.held_out if test is None else 0.0,
@@ -102,8 +115,8 @@ class SmallImageSet(ImageSet):
             key="data",
             value=self.name,
         )
-        y = None if whole.y is None else whole.y[plan.order]
-        train, val, drawn = plan.parts(self._resized(whole.x[plan.order]), y)
+        y = None if images.y is None else images.y[plan.order]
+        train, val, drawn = plan.parts(self._resized(images.x[plan.order]), y)
         test = drawn if test is None else test._replace(x=self._resized(test.x))
         return self.assemble(train, val, test)
 
@@ -112,8 +125,11 @@ class SmallImageSet(ImageSet):
             return x.contiguous()
         need, free = x.shape[0] * x.shape[1] * self.image_size**2, free_bytes(x.device)
         require(
-            free is None or need <= free, "data.image_size", self.image_size,
+            free is None or need <= free,
+            "data.image_size",
+            self.image_size,
             f"{len(x):,} images of that size need {need / 2**30:.3g} GiB, and there are "
-            f"{(free or 0) / 2**30:.3g}", "make them smaller, or use fewer: data.limit",
-        )  # fmt: skip
+            f"{(free or 0) / 2**30:.3g}",
+            "make them smaller, or use fewer: data.limit",
+        )
         return resize(x, self.image_size)

@@ -1,4 +1,4 @@
-"""What sets made of the user's own files share: a path, a random test part, a memory limit."""
+"""Base of the sets of the user's files: a path, a random test part, a memory limit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from torch import Tensor
 
 from vaecli.core.errors import UsageError, require
 from vaecli.data.files.images import Binarise
-from vaecli.data.files.memory_map import Block, exceeds, gather
+from vaecli.data.files.memory_map import Block, Rows, exceeds, gather
 from vaecli.data.sets.image_set import ImageSet
 from vaecli.data.sets.place import place
 from vaecli.data.sets.split_set import require_fraction
@@ -30,7 +29,7 @@ class LocalSet(ImageSet):
     @property
     def location(self) -> Path:
         """`path`: ~ expanded, relative to the working directory."""
-        return place("data.path", self.path)
+        return place("data.path", self.path or "")
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range, or no path."""
@@ -52,7 +51,7 @@ class LocalSet(ImageSet):
         )
 
     def plan(self, n: int, test_fraction: float) -> Plan:
-        """How n examples are divided."""
+        """Divide n examples."""
         return plan_splits(
             n,
             seed=self.seed,
@@ -64,15 +63,27 @@ class LocalSet(ImageSet):
         )
 
     def fault(self, rule: str, remedy: str) -> NoReturn:
-        """Refuse what is found at `path`."""
+        """Refuse the files at `path`."""
         raise UsageError("data.path", self.path, rule, remedy)
 
     def gather(
         self, blocks: Iterable[Block], shape: tuple[int, ...], dtype: np.dtype, *, facts: object
-    ) -> Tensor:
-        """As memory_map.gather, (M, C, H, W), after refusing binarisation of what it cannot hold.
+    ) -> Rows:
+        """Gather rows by `memory_map.gather`, after a check of `binarise`.
 
         Binarised images are a copy, so they have to fit in memory.
+
+        Args:
+            blocks: positions and rows.
+            shape: (M, C, H, W) of the result.
+            dtype: of its numbers.
+            facts: everything that determines the rows.
+
+        Returns:
+            The rows, and where they lie.
+
+        Raises:
+            UsageError: the images cannot be binarised, or the cache cannot be written.
         """
         self.require_binarisable(shape[1], real=dtype.kind == "f")
         require(

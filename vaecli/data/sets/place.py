@@ -1,4 +1,4 @@
-"""Where the user's files are."""
+"""Paths of the user's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all sets of sequences share: their common keys, and the way from token lists to Data."""
+"""Base of the sets of sequences: their common keys, and the way from token lists to Data."""
 
 # N sequences, T positions, V tokens
 
@@ -32,19 +32,32 @@ class SequenceSet(SplitSet):
         require_fraction("data.test_fraction", self.test_fraction)
         require_least("data.max_length", self.max_length, 2, example=type(self).max_length)
         require(
-            self.max_length <= LONGEST, "data.max_length", self.max_length,
-            f"must be at most {LONGEST:,}", "try data.max_length=100",
-        )  # fmt: skip
+            self.max_length <= LONGEST,
+            "data.max_length",
+            self.max_length,
+            f"must be at most {LONGEST:,}",
+            "try data.max_length=100",
+        )
 
     def assemble(self, sequences: list[list[int]], vocabulary: Vocabulary, plan: Plan) -> Data:
-        """Data from token lists in the order of `plan`, their ends among them, padded to T."""
+        """Pad token lists and divide them.
+
+        Args:
+            sequences: token lists in the order of `plan`, each with its end.
+            vocabulary: of the tokens.
+            plan: the parts.
+
+        Returns:
+            The data, x (N, 1, 1, T).
+        """
         length = torch.tensor([len(tokens) for tokens in sequences])
         x = padded(sequences, int(length.max()), len(vocabulary.words))
         train, val, test = plan.parts(x, None)
         ends = (0, plan.n_test, plan.n_test + plan.n_val, len(x))
         lengths = [length[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
         test, val, train = (
-            part._replace(length=own) for part, own in zip((test, val, train), lengths, strict=True)
+            part._replace(length=tokens)
+            for part, tokens in zip((test, val, train), lengths, strict=True)
         )
         return Data(
             name=self.name,
@@ -68,21 +81,30 @@ def unknown(x: Tensor) -> float:
 
 
 def lost(data: Data) -> str:
-    """What of the training sequences no model sees, in words: "; 20.2 % cut, ..." or nothing."""
-    if data.kind is not Kind.TOKENS:
+    """Words about the training data that no model sees: "; 20.2 % cut, ..." or ""."""
+    if not data.kind.of_sequences:
         return ""
-    x, told = data.train.x, []
+    x, words = data.train.x, []
     if share := cut(x):
-        told.append(f"{share:.1%} cut to {x.shape[-1]} tokens")
+        words.append(f"{share:.1%} cut to {x.shape[-1]} tokens")
     if data.dropped:
-        told.append(f"{data.dropped:,} longer ones of the whole file dropped")
+        words.append(f"{data.dropped:,} longer ones of the whole file dropped")
     if share := unknown(x):
-        told.append(f"{share:.1%} of tokens unknown")
-    return "; " + ", ".join(told) if told else ""
+        words.append(f"{share:.1%} of tokens unknown")
+    return "; " + ", ".join(words) if words else ""
 
 
 def padded(sequences: list[list[int]], width: int, words: int) -> Tensor:
-    """(N, 1, 1, T): the sequences one below the other, padding behind them."""
+    """Write sequences one below the other, with padding behind them.
+
+    Args:
+        sequences: N token lists.
+        width: T.
+        words: size of the vocabulary, which decides the type of integer.
+
+    Returns:
+        int16 or int32 (N, 1, 1, T).
+    """
     rows = np.full(
         (len(sequences), 1, 1, width), PAD, dtype=np.int16 if words < 2**15 else np.int32
     )

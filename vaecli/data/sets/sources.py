@@ -1,4 +1,4 @@
-"""Sources of sequences about which everything is known: a Markov chain, and an LSTM with a code."""
+"""Sources of sequences with known probabilities: a Markov chain, and an LSTM with a code."""
 
 # N sequences, L their length, W words, G points of a grid; nats
 
@@ -39,7 +39,16 @@ class MarkovSource:
         return self.stationary[x[:, 0]].log() + after.log().sum(1)
 
     def sample(self, n: int, length: int, random: torch.Generator) -> Tensor:
-        """Words (N, L) int64 from 0 to W-1."""
+        """Draw sequences.
+
+        Args:
+            n: N of them.
+            length: L words each.
+            random: draws the words.
+
+        Returns:
+            Words (N, L) int64 from 0 to W-1.
+        """
         x = torch.empty(n, length, dtype=torch.int64)
         for rows in x.split(max(1, AT_ONCE // len(self.stationary))):
             rows[:, 0] = torch.multinomial(
@@ -60,7 +69,7 @@ class LSTMSource(nn.Module):
 
     def __init__(self, words: int, random: torch.Generator):
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # their own weights are not used
+        with torch.random.fork_rng(devices=[]):  # PyTorch's initial weights are not used
             # The last stands where nothing is written.
             self.embed = nn.Embedding(words + 1, HIDDEN)
             self.lstm = nn.LSTM(HIDDEN + 2, HIDDEN, batch_first=True)
@@ -72,7 +81,16 @@ class LSTMSource(nn.Module):
         self.words = words
 
     def sample(self, n: int, length: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Words (N, L) int64 from 0 to W-1, and their codes (N, 2)."""
+        """Draw sequences and their codes.
+
+        Args:
+            n: N of them.
+            length: L words each.
+            random: draws codes and words.
+
+        Returns:
+            Words (N, L) int64 from 0 to W-1, and codes (N, 2).
+        """
         corner = CENTRES * (2 * torch.randint(2, (n, 2), generator=random) - 1)
         z = corner + torch.randn(n, 2, generator=random)
         x = torch.empty(n, length, dtype=torch.int64)

@@ -1,10 +1,11 @@
-"""What all sets share that are divided by a seed: their common keys, and checks of such keys."""
+"""Base of the sets that are divided by a seed: their common keys, and checks of keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from vaecli.core.errors import require
+from vaecli.core.options import option_name
 from vaecli.data.sets.base import DataSet
 
 
@@ -18,8 +19,8 @@ class SplitSet(DataSet):
 
     @property
     def name(self) -> str:
-        """The option's name, which is the module's."""
-        return type(self).__module__.rsplit(".", 1)[-1]
+        """The option's name, as in `data=mnist`."""
+        return option_name(self)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
@@ -34,8 +35,18 @@ def require_fraction(key: str, value: float) -> None:
 
 
 def require_least(key: str, value: int | None, least: int, *, example: int) -> None:
-    """Raise UsageError for a number below `least`; None stands for none."""
+    """Raise UsageError for a number that is too small.
+
+    Args:
+        key: the config key.
+        value: its value; None is no limit, and passes.
+        least: smallest value allowed.
+        example: a value to propose.
+    """
     require(
-        value is None or value >= least, key, value, f"must be at least {least}",
+        value is None or value >= least,
+        key,
+        value,
+        f"must be at least {least}",
         f"try {key}={example}",
-    )  # fmt: skip
+    )

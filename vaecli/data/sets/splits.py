@@ -1,4 +1,4 @@
-"""Who goes where: which examples form the training, validation and test parts, by `data.seed`."""
+"""The training, validation and test parts of a data set, drawn by `data.seed`."""
 
 # N examples of the source, M examples used
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from vaecli.core.errors import require
-from vaecli.data.sets.base import Split, is_memory_mapped
+from vaecli.data.sets.base import Split
 
 FEWEST_EXAMPLES = 10  # below this a split has no meaning
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator of its own for each purpose, so that no draw shifts another."""
+    """A CPU generator for one purpose; streams of two purposes do not shift each other."""
     digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -30,18 +30,24 @@ class Plan:
     n_test: int
     n_val: int
 
-    def parts(self, x: Tensor, y: Tensor | None) -> tuple[Split, Split, Split]:
-        """(train, val, test) as contiguous views of x (M, ...) and y (M,), already in `order`.
+    def parts(
+        self, x: Tensor, y: Tensor | None, *, memory_mapped: bool = False
+    ) -> tuple[Split, Split, Split]:
+        """Cut examples that are already in `order` into the three parts.
 
-        Views of a memory-mapped file are marked as such, so that they are not copied whole.
+        Args:
+            x: examples (M, ...).
+            y: their labels (M,), or None.
+            memory_mapped: True if x lies in a file.
+
+        Returns:
+            (train, val, test), contiguous views of x and y.
         """
         ends = (0, self.n_test, self.n_test + self.n_val, len(self.order))
         test, val, train = (
-            Split(x[a:b], None if y is None else y[a:b])
+            Split(x[a:b], None if y is None else y[a:b], memory_mapped=memory_mapped)
             for a, b in zip(ends[:-1], ends[1:], strict=True)
         )
-        for part in (train, val, test):
-            part.x.memory_mapped = is_memory_mapped(x)  # an attribute does not pass to views
         return train, val, test
 
 
@@ -55,11 +61,22 @@ def plan_splits(
     key: str = "data.name",
     value: object = "",
 ) -> Plan:
-    """Shuffle n examples by `seed` and divide them.
+    """Shuffle n examples and divide them.
 
-    `test_fraction` is of all n, `val_fraction` of what remains, and at most `limit` training
-    examples are kept. A wish for 0 < fraction gets at least one example. Raises UsageError, which
-    names `key` and `value`, if there are fewer than FEWEST_EXAMPLES, or none is left to train on.
+    Args:
+        n: examples of the source.
+        seed: of the order.
+        val_fraction: share of the examples that are not for testing.
+        test_fraction: share of all n. A fraction above 0 gets at least one example.
+        limit: use at most this many training examples.
+        key: config key to name if there are fewer than FEWEST_EXAMPLES.
+        value: its value.
+
+    Returns:
+        The rows of each part.
+
+    Raises:
+        UsageError: too few examples, or none for training.
     """
     require(
         n >= FEWEST_EXAMPLES,
@@ -71,9 +88,12 @@ def plan_splits(
     order = torch.randperm(n, generator=generator(seed, "split"))
     n_test = _share(n, test_fraction)
     require(
-        n - n_test >= 2, "data.test_fraction", test_fraction,
-        f"leaves {n - n_test} of {n} examples to train on and to validate", "try 0.1",
-    )  # fmt: skip
+        n - n_test >= 2,
+        "data.test_fraction",
+        test_fraction,
+        f"leaves {n - n_test} of {n} examples to train on and to validate",
+        "try 0.1",
+    )
     n_val = _share(n - n_test, val_fraction)
     n_train = n - n_test - n_val
     require(

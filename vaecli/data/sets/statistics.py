@@ -4,27 +4,25 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from vaecli.data.files.images import chunk
 from vaecli.data.files.vocabulary import PAD
-from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.base import Data
+from vaecli.data.sets.once import once
 
 CHUNK = 2000  # images converted to float at once, or fewer if they are large
 
 
-@lru_cache(maxsize=1)
+@once
 def pixel_statistics(data: Data) -> tuple[Tensor, Tensor]:
     """Mean and population variance of each pixel over the training split, (C, H, W) each.
 
-    Of a dynamically binarised set: those of the binary pixels. Of sequences: of the indicator of
-    each token, over all positions that are not padding, (V, 1, 1) each. Kept for the last data set,
-    because initialisation, theory and diagnosis all ask.
+    A dynamically binarised set has those of its binary pixels. Sequences have those of the
+    indicator of each token, over all positions that are not padding, (V, 1, 1) each.
     """
-    if data.kind is Kind.TOKENS:
+    if data.kind.of_sequences:
         count = torch.bincount(
             data.train.x.flatten().long().cpu(), minlength=data.shape[0]
         ).double()

@@ -1,13 +1,14 @@
-"""What a likelihood p(x|z) is: how a decoder's output is read as a density of the data."""
+"""Likelihoods p(x|z): the decoder's output as parameters of a density of the data."""
 
 # N examples, C channels, H height, W width; out (N, outputs*C, H, W) is laid out as `outputs`
 # blocks of C channels: out.chunk(outputs, dim=1) gives one (N, C, H, W) tensor per parameter.
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -16,11 +17,12 @@ from vaecli.data.sets.base import Kind
 
 @dataclass(eq=False)  # modules are compared and hashed by identity
 class Likelihood(nn.Module):
-    """p(x|z) with independent pixels given the decoder's output; fields are the yaml's keys."""
+    """p(x|z), pixels independent given the decoder's output; fields are the yaml's keys."""
 
     outputs: ClassVar[int] = 1  # decoder channels per data channel
-    # Whether `start` is the constant of maximum likelihood: no decoder without a code beats it.
+    # True if `start` is the constant of maximum likelihood: no decoder without a code beats it.
     start_is_best: ClassVar[bool] = False
+    learns_sigma: ClassVar[bool] = False  # p(x|z) = N(out, sigma^2 I), and sigma is a parameter
     kinds: ClassVar[frozenset[Kind]]  # kinds of data it is a density or mass function for
 
     def __post_init__(self) -> None:
@@ -28,6 +30,15 @@ class Likelihood(nn.Module):
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
+
+    @property
+    def sigma2(self) -> float | None:
+        """The variance of Gaussian pixels, p(x|z) = N(out, sigma2 I); None for any other p(x|z)."""
+        return None
+
+    def untrained(self) -> Self:
+        """A copy whose `start` fits all constants to the data, as before training."""
+        return copy.deepcopy(self)
 
     @abstractmethod
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
@@ -51,10 +62,17 @@ class Likelihood(nn.Module):
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor | None:
         """F^-1/2 times the gradient of log p(x|out) by out, at the decoder that ignores z.
 
-        That is at out = start(mean, variance), which must be the best constant output: (N, D) for x
-        (N, C, H, W); zero for a pixel without variance. F is minus the second derivative, averaged
-        over the data; the Fisher information where that does not depend on x, as for all that are
-        known here. The covariance decides at which beta collapse is stable (theory.thresholds).
-        None for a likelihood for which that has not been worked out.
+        The covariance of these scores decides at which beta collapse is stable (theory.thresholds).
+
+        Args:
+            x: examples (N, C, H, W).
+            mean: (C, H, W) of each pixel over the training set.
+            variance: likewise.
+
+        Returns:
+            (N, D), zero for a pixel without variance; None where nobody has worked it out. The
+            gradient is taken at out = start(mean, variance), which must be the best constant
+            output. F is minus the second derivative, averaged over the data: the Fisher
+            information if it does not depend on x, as for all likelihoods here.
         """
         return None

@@ -52,7 +52,16 @@ class Bernoulli(Likelihood):
         return (noise < self.mean(out)).float()
 
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        """(x - m) / sqrt(m (1 - m)): of binary pixels the covariance is their correlation."""
+        """Compute (x - m) / sqrt(m (1 - m)): its covariance is the correlation of binary pixels.
+
+        Args:
+            x: examples (N, C, H, W).
+            mean: (C, H, W) of each pixel over the training set.
+            variance: likewise.
+
+        Returns:
+            (N, D).
+        """
         information = (mean * (1 - mean)).flatten()  # (D,)
         scale = torch.where(information > 0, information, torch.inf).rsqrt()
         return (x - mean).flatten(1) * scale

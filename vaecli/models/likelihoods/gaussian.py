@@ -46,6 +46,11 @@ class Gaussian(Likelihood):
             "try likelihood.sigma=1.0, or likelihood=gaussian_learned to learn it",
         )
 
+    @property
+    def sigma2(self) -> float:
+        """sigma^2."""
+        return self.sigma**2
+
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
         """Each pixel's mean, (C, H, W)."""
         return mean.float()
@@ -66,7 +71,16 @@ class Gaussian(Likelihood):
         return out.float() + self.sigma * standard_normal(noise)
 
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        """(x - m) / sigma, (N, D)."""
+        """Compute (x - m) / sigma.
+
+        Args:
+            x: examples (N, C, H, W).
+            mean: (C, H, W) of each pixel over the training set.
+            variance: likewise.
+
+        Returns:
+            (N, D).
+        """
         return (x - mean).flatten(1) / self.sigma
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class GaussianLearned(Likelihood):
     """p(x|z) = N(x; out, sigma^2 I) with one learned sigma (Rybkin et al. 2021, sigma-VAE).
 
     The optimal sigma^2 is the mean squared error, so beta 1 is the honest evidence bound and
-    no weight between reconstruction and KL is left to tune. log sigma is bounded below smoothly,
+    there is no weight between reconstruction and KL to tune. log sigma is bounded below smoothly,
     as in the authors' code, so that its gradient never vanishes.
 
     initial_sigma: sigma at the start, in units of the data. None takes the standard deviation of
@@ -37,6 +37,7 @@ class GaussianLearned(Likelihood):
     initial_sigma: float | None = None
 
     start_is_best: ClassVar[bool] = True
+    learns_sigma: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.GREY, Kind.COLOUR, Kind.REAL})
 
     def __post_init__(self) -> None:
@@ -61,8 +62,19 @@ class GaussianLearned(Likelihood):
         """The log of the current standard deviation, a scalar above MIN_LOG_SIGMA."""
         return MIN_LOG_SIGMA + softplus(self.raw_log_sigma - MIN_LOG_SIGMA)
 
+    @property
+    def sigma2(self) -> float:
+        """The current sigma^2."""
+        return math.exp(2 * self.log_sigma.item())
+
+    def untrained(self) -> Self:
+        """A copy whose `start` takes sigma from the data."""
+        copied = super().untrained()
+        copied.initial_sigma = None
+        return copied
+
     def start(self, mean: Tensor, variance: Tensor) -> Tensor:
-        """Each pixel's mean, (C, H, W); sets sigma from the variance if none was given."""
+        """Each pixel's mean, (C, H, W); takes sigma from the variance if it has no initial one."""
         if self.initial_sigma is None:
             # Constant data has no variance; start it within reach of the floor, not on it.
             log_sigma = (0.5 * variance.mean().log()).clamp(min=MIN_LOG_SIGMA + 1)
@@ -86,7 +98,16 @@ class GaussianLearned(Likelihood):
         return out.float() + self.log_sigma.exp() * standard_normal(noise)
 
     def whitened_score(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        """(x - m) / sigma with the best sigma of a decoder without a code, (N, D)."""
+        """Compute (x - m) / sigma with the best sigma of a decoder without a code.
+
+        Args:
+            x: examples (N, C, H, W).
+            mean: (C, H, W) of each pixel over the training set.
+            variance: likewise.
+
+        Returns:
+            (N, D).
+        """
         return (x - mean).flatten(1) / variance.mean().sqrt().clamp(min=math.exp(MIN_LOG_SIGMA))
 
 

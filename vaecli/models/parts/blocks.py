@@ -1,4 +1,4 @@
-"""What several families share: range checks, and the frame of convolutional encoders, decoders."""
+"""Parts of several families: range checks, and the frame of convolutional nets."""
 
 # B batch, N decoded codes, C channels, H height, W width, Z latent
 
@@ -23,12 +23,25 @@ Stage = Callable[[int], list[nn.Module]]
 
 
 def require_at_least(least: int, key: str, value: int, suggestion: str) -> None:
-    """Raise UsageError naming `key` unless value >= least."""
+    """Raise UsageError unless value >= least.
+
+    Args:
+        least: smallest value allowed.
+        key: the config key.
+        value: its value.
+        suggestion: a value to propose.
+    """
     require(value >= least, key, value, f"must be at least {least}", f"try {key}={suggestion}")
 
 
 def require_layers(least: int, key: str, value: int) -> None:
-    """Raise UsageError naming `key` unless a network may have `value` layers of one kind."""
+    """Raise UsageError unless a network may have so many layers of one kind.
+
+    Args:
+        least: smallest number allowed.
+        key: the config key.
+        value: its value.
+    """
     require_at_least(least, key, value, "1")
     require(value <= MOST_LAYERS, key, value, f"must be at most {MOST_LAYERS}", f"try {key}=3")
 
@@ -41,7 +54,7 @@ def require_size(capacity: Capacity, *, least_depth: int) -> None:
 
 @dataclass(frozen=True)
 class ConvFamily(Family):
-    """The keys that convolutional families share, and their checks; each builds its own modules.
+    """The keys that convolutional families share, and their checks.
 
     encoder_width: channels at half the image's resolution, twice as many below.
     encoder_depth: stages at each resolution; the family says of what.
@@ -61,7 +74,7 @@ class ConvFamily(Family):
         require(
             min(shape[1:]) >= SMALLEST_SIDE,
             "model",
-            type(self).__module__.rpartition(".")[2],
+            self.name,
             f"needs images of at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels; this data is "
             f"{'x'.join(map(str, shape))} (channels x height x width)",
             "use model=mlp, which fits any shape",
@@ -76,9 +89,9 @@ def resolutions(shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     """The sizes (H, W) that a convolutional net works at, finest (the image) first.
 
     Each is half the one before, rounded up, until the longer side is at most COARSEST_SIDE: three
-    for 28x28 (28, 14, 7). At least one halving is made.
+    for 28x28 (28, 14, 7). There is at least one halving.
     """
-    sizes = [shape[1:]]
+    sizes: list[tuple[int, int]] = [shape[1:]]
     while len(sizes) == 1 or max(sizes[-1]) > COARSEST_SIDE:
         height, width = sizes[-1]
         sizes.append(((height + 1) // 2, (width + 1) // 2))
@@ -88,8 +101,14 @@ def resolutions(shape: tuple[int, int, int]) -> list[tuple[int, int]]:
 def conv_encoder(shape: tuple[int, int, int], outputs: int, width: int, stage: Stage) -> nn.Module:
     """Strided convolutions down to the coarsest resolution, then one linear layer.
 
-    x (B, C, H, W) -> (B, outputs). The first resolution below the image's has `width` channels,
-    those below it 2 * width; `stage` says what is done at each.
+    Args:
+        shape: (C, H, W) of an example.
+        outputs: numbers that describe q(z|x).
+        width: channels at the first resolution below the image's; twice as many further down.
+        stage: makes the modules that work at one resolution.
+
+    Returns:
+        A module x (B, C, H, W) -> (B, outputs).
     """
     *_, coarsest = sizes = resolutions(shape)
     channels, layers = shape[0], []

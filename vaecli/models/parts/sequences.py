@@ -1,4 +1,4 @@
-"""What families for sequences share: embedding, encoder, and the VAE that reads and writes text."""
+"""Parts of the families for sequences: embedding, encoder, and the VAE of tokens."""
 
 # B batch, N decoded codes, K samples, T positions, V tokens, E embedding, P width, Z latent
 
@@ -15,6 +15,7 @@ from torch.nn.functional import linear
 
 from vaecli.data.files.vocabulary import END, PAD
 from vaecli.models.base import Capacity, Family
+from vaecli.models.likelihoods.categorical import Categorical
 from vaecli.models.parts.blocks import require_at_least, require_size
 from vaecli.models.vae import VAE, repeated
 
@@ -22,7 +23,7 @@ LOGITS = 2**26  # bytes of logits that an evaluation holds at once
 
 
 class Pooling(Enum):
-    """How the states of the encoder become one vector."""
+    """The way from the states of the encoder to one vector."""
 
     mean = "mean"  # over the positions that are not padding
     last = "last"
@@ -32,13 +33,23 @@ class SequenceVAE(VAE):
     """A VAE whose data are tokens and whose decoder writes them one after the other."""
 
     decoder: SequenceDecoder
+    likelihood: Categorical
 
     def decode(self, z: Tensor, x: Tensor) -> Tensor:
         """Logits (N, V, 1, T), float32, for codes z (N, Z), each token from those before it."""
         return self._logits(self.decoder.features(z, x))
 
     def log_px(self, x: Tensor, z: Tensor, read: Tensor | None = None) -> Tensor:
-        """Log p(x|z): x (B, 1, 1, T), z (K, B, Z) -> (K, B), summed over tokens; see VAE."""
+        """Log p(x|z), summed over tokens; see VAE.
+
+        Args:
+            x: tokens (B, 1, 1, T).
+            z: codes (K, B, Z).
+            read: tokens for the decoder to read in place of x.
+
+        Returns:
+            (K, B) nats.
+        """
         K, B, Z = z.shape
         x, given = repeated(x, read, K)
         return self._by_position(x, z.reshape(K * B, Z), given).sum(1).view(K, B)
@@ -52,11 +63,11 @@ class SequenceVAE(VAE):
         logits = 4 * self.shape[0] * x.shape[-1]  # bytes of a sequence's
         rows = len(x) if torch.is_grad_enabled() else max(1, LOGITS // logits)
         parts = zip(x.split(rows), z.split(rows), given.split(rows), strict=True)
-        found = [
+        log_probs = [
             self.likelihood.per_position(self.decode(codes, read), tokens)
             for tokens, codes, read in parts
         ]
-        return torch.cat(found)
+        return torch.cat(log_probs)
 
     def _logits(self, features: Tensor) -> Tensor:
         weight, bias = self.decoder.readout.weight, self.output_bias.flatten()
@@ -128,15 +139,25 @@ class SequenceFamily(Family):
     def decoder(
         self, shape: tuple[int, int, int], outputs: int, capacity: Capacity
     ) -> SequenceDecoder:
-        """(z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T), each position from the tokens before it."""
+        """Build the decoder.
+
+        Args:
+            shape: (V, 1, T) of an example.
+            outputs: 1, the logit of each token.
+            capacity: its size.
+
+        Returns:
+            A module (z (N, Z), x (N, 1, 1, T)) -> (N, V, 1, T); each position reads the
+            tokens before it.
+        """
 
 
 class SequenceEncoder(nn.Module):
-    """x (B, 1, 1, T) -> (B, outputs): embedding, LSTM, pooling over what is no padding, affine map.
+    """x (B, 1, 1, T) -> (B, outputs): embedding, LSTM, pooling over the tokens, affine map.
 
-    The state at a position depends on the tokens up to it alone and padding comes last, so nothing
-    of the padding reaches the pooled states. All is float32 under autocast as well: a posterior
-    that is close to the prior is made of small numbers.
+    The state at a position depends on the tokens up to it alone, and padding comes last, so no
+    padding reaches the pooled states. The arithmetic is float32 under autocast as well: the
+    parameters of a posterior close to the prior are small numbers.
     """
 
     def __init__(self, words: int, embedding: int, width: int, outputs: int, pooling: Pooling):
@@ -165,17 +186,26 @@ class SequenceEncoder(nn.Module):
 def run(
     lstm: nn.LSTM, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """The states (N, T, P) of an LSTM and the last of all layers, in float32 under autocast too.
+    """Run an LSTM in float32, under autocast too.
 
     Autocast would take cuDNN's to fp16, whose range is too small without a scaler, and a CPU
-    without bf16 refuses. state: (depth, N, P) each, float32; None is zero.
+    without bf16 refuses.
+
+    Args:
+        lstm: batch first.
+        inputs: (N, T, E).
+        state: hidden and cell state before the first position, (depth, N, P) each, float32; None
+            is zero.
+
+    Returns:
+        The states (N, T, P), and hidden and cell state of all layers after the last position.
     """
     with torch.autocast(inputs.device.type, enabled=False):
         return lstm(inputs.float(), state)
 
 
 class SequenceDecoder(nn.Module):
-    """What every decoder of sequences has: an embedding of what was written, and a readout.
+    """Base of the decoders of sequences: an embedding of the tokens so far, and a readout.
 
     A subclass turns inputs (N, T, E), position t holding token t-1, and codes z into `states`.
     """
@@ -193,19 +223,25 @@ class SequenceDecoder(nn.Module):
         """Inputs (N, T, E), z (N, Z) -> (N, T, P), causal in the inputs."""
 
     def features(self, z: Tensor, x: Tensor) -> Tensor:
-        """What the readout reads: z (N, Z), x (N, 1, 1, T) -> (N, T, P)."""
+        """The input of the readout: z (N, Z), x (N, 1, 1, T) -> (N, T, P)."""
         return self.states(self.inputs(x), z)
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What stands at each position, the token before it: (N, 1, 1, T) -> (N, T, E)."""
+        """The embedding of the token before each position: (N, 1, 1, T) -> (N, T, E)."""
         written = self.embed(x[:, 0, 0, :-1])  # (N, T-1, E)
         begin = self.begin.to(written.dtype).expand(len(x), 1, -1)
         return torch.cat([begin, written], dim=1)
 
     def step(self, z: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The last of `features`, (N, 1, P), and a state that spares the next step what it can.
+        """Compute the last position of `features`.
 
-        z (N, Z); x (N, 1, 1, t+1), one token longer than at the step before; state None at first.
+        Args:
+            z: (N, Z).
+            x: (N, 1, 1, t+1), one token longer than at the position before.
+            state: the state that the call for the position before returned; None at the first.
+
+        Returns:
+            Features (N, 1, P), and a state from which the next position is cheaper.
         """
         return self.features(z, x)[:, -1:], None
 

@@ -27,7 +27,7 @@ class LayersAsAlone(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Everything else goes through as it is."""
+        """Replace affine layers, cast convolutions, and leave all other functions as they are."""
         kwargs = kwargs or {}
         affine = func is linear and not kwargs and len(args) == 3 and args[2] is not None
         affine = affine and args[0].dim() == 2

@@ -1,4 +1,4 @@
-"""What a prior p(z) is."""
+"""Priors p(z)."""
 
 # B batch, K samples, Z latent; nats
 
@@ -17,11 +17,11 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def draws(self, eps: Tensor) -> Tensor:
-        """Draws from the prior, made of standard normal eps (..., Z)."""
+        """Turn standard normal eps (..., Z) into draws from the prior."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """(K, B, Z) -> (K, B), nats."""
+        """Log p(z): (K, B, Z) -> (K, B), nats."""
 
     @abstractmethod
     def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:

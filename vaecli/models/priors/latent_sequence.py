@@ -30,13 +30,13 @@ class LatentSequence(Prior):
     def __init__(self, steps: int, a: float):
         super().__init__()
         self.steps = steps
-        # Buffers: stacked runs may differ in them. Not saved: they follow from the config. Of an a
-        # close to 1 the float32 has lost what 1 - a^2 is made of.
+        # Buffers: stacked runs may differ in them. Not saved: they follow from the config. 1 - a^2
+        # is computed before a is rounded to float32, which would cancel its digits for a near 1.
         self.register_buffer("a", torch.tensor(a), persistent=False)
         self.register_buffer("var", torch.tensor(1 - a * a), persistent=False)
 
     def draws(self, eps: Tensor) -> Tensor:
-        """Draws from the prior, made of standard normal eps (..., Z)."""
+        """Turn standard normal eps (..., Z) into draws from the prior."""
         a, spread = self.a.to(eps), self.var.sqrt().to(eps)
         codes = list(eps.unflatten(-1, (self.steps, -1)).unbind(-2))
         for t in range(1, self.steps):
@@ -44,7 +44,7 @@ class LatentSequence(Prior):
         return torch.cat(codes, dim=-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(K, B, Z) -> (K, B), nats."""
+        """Log p(z): (K, B, Z) -> (K, B), nats."""
         a, var = self.a.to(z), self.var.to(z)
         first, others, before = self._apart(z)
         eps = torch.cat([first, (others - a * before) / var.sqrt()], dim=-1)

@@ -19,11 +19,11 @@ class StandardNormal(Prior):
     factorised: ClassVar[bool] = True
 
     def draws(self, eps: Tensor) -> Tensor:
-        """Draws from the prior, made of standard normal eps (..., Z)."""
+        """Turn standard normal eps (..., Z) into draws from the prior."""
         return eps
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(K, B, Z) -> (K, B), nats."""
+        """Log p(z): (K, B, Z) -> (K, B), nats."""
         return -(0.5 * z.square() + HALF_LOG_2PI).sum(-1)
 
     def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a schedule of beta is: the whole run's curve, computed before the first step."""
+"""Schedules of beta: the curve of a run, computed before the first step."""
 
 # T decoder updates in the run
 
@@ -15,7 +15,7 @@ from vaecli.core.errors import UsageError, require
 
 @dataclass(frozen=True)
 class Schedule(ABC):
-    """Beta as a function of the decoder updates made; fields are the yaml's keys.
+    """Beta as a function of the number of decoder updates; fields are the yaml's keys.
 
     `beta` is always the target, the value at which the run is judged.
     """

@@ -15,5 +15,5 @@ class Constant(Schedule):
     """beta(t) = beta. With beta = 1 this is the VAE; otherwise the beta-VAE (Higgins 2017)."""
 
     def curve(self, steps: int, steps_per_epoch: int) -> Tensor:
-        """(T,), all equal to beta."""
+        """Beta at every decoder update, (T,)."""
         return torch.full((steps,), float(self.beta))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Aggressive(Strategy):
-    """Lagging inference networks (He et al. 2019, algorithm 1), with the authors' own rules.
+    """Lagging inference networks (He et al. 2019, algorithm 1), with the rules of their code.
 
     While aggressive, each decoder update is preceded by encoder-only updates: the first on the
     outer batch, the others on random ones, at most `aggressive_max_updates` - 1. After every
@@ -29,17 +29,26 @@ class Aggressive(Strategy):
     After each epoch the mutual information I_q(x; z) of the validation split is estimated. Once it
     has fallen below its best `aggressive_patience` times in all, training goes on as plain
     VAE training. The authors' images: 5; text: 1. An epoch of it costs 10 to 30 plain ones.
+
+    Example::
+
+        vae-train strategy=aggressive strategy.aggressive_max_updates=20
+
+    References:
+        He et al. 2019, "Lagging Inference Networks and Posterior Collapse in Variational
+        Autoencoders", algorithm 1.
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"updates"})
-    stackable: ClassVar[bool] = False  # each run's inner loop ends by its own losses
+    sees_epochs: ClassVar[bool] = True
+    stackable: ClassVar[bool] = False  # the losses of each run end its inner loop
 
     aggressive_max_updates: int = 100
     aggressive_window: int = 10
     aggressive_patience: int = 5
 
     def validate(self) -> None:
-        """All three are at least 1, and there is room for an encoder update."""
+        """Raise UsageError for counts that leave no encoder update, no window or no epoch."""
         least = {"aggressive_max_updates": 2, "aggressive_window": 1, "aggressive_patience": 1}
         for key, smallest in least.items():
             require(
@@ -66,23 +75,32 @@ class Aggressive(Strategy):
         """Encoder alone while the inner loop goes on, then the decoder alone; both once off."""
         if not state["aggressive.on"]:
             return Update()
-        made = state["aggressive.made"].item()
-        if state["aggressive.inner"] and made < self.aggressive_max_updates - 1:
-            return Update(decoder=False, batch="random" if made else "next")
-        return Update(encoder=False, batch="held" if made else "next")
+        count = state["aggressive.made"].item()
+        if state["aggressive.inner"] and count < self.aggressive_max_updates - 1:
+            return Update(decoder=False, batch="random" if count else "next")
+        return Update(encoder=False, batch="held" if count else "next")
 
     def after_update(self, state: State, update: Update, loss: Tensor) -> State:
-        """Compare windows; the loss is read back from the device once a window."""
+        """Compare windows; the loss is read back from the device once a window.
+
+        Args:
+            state: before the step.
+            update: the step.
+            loss: (), as in `Strategy.after_update`.
+
+        Returns:
+            The new state.
+        """
         if not state["aggressive.on"]:
             return state
         fresh = self.init_state()
         inner = ("made", "inner", "window_sum", "previous")
         if update.decoder:  # the outer step is over
             return {**state, **{f"aggressive.{key}": fresh[f"aggressive.{key}"] for key in inner}}
-        made = state["aggressive.made"] + 1
+        count = state["aggressive.made"] + 1
         total = state["aggressive.window_sum"].to(loss.device) + loss.detach().float()
-        state = {**state, "aggressive.made": made, "aggressive.window_sum": total}
-        if made.item() % self.aggressive_window == 0:
+        state = {**state, "aggressive.made": count, "aggressive.window_sum": total}
+        if count.item() % self.aggressive_window == 0:
             fell = total <= state["aggressive.previous"].to(loss.device)
             state["aggressive.inner"] = fell.cpu()
             state["aggressive.previous"] = total

@@ -1,21 +1,23 @@
-"""What a mitigation strategy is: a filler of slots in the model and in the training step."""
+"""Mitigation strategies: each fills slots in the model or in the training step."""
 
 # K samples, B batch, Z latent; nats per example
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
+from vaecli.core.options import option_name
 from vaecli.models.base import Family
 from vaecli.models.vae import VAE, Terms
 
 if TYPE_CHECKING:
     from vaecli.evaluation.passes import Encoded
 
-State = dict[str, Tensor]  # all of it goes into the checkpoint; no gradient is kept in it
+State = dict[str, Tensor]  # goes into the checkpoint, without gradients
 
 SLOTS = frozenset({"posterior", "prior", "decoder", "loss", "updates"})
 
@@ -42,7 +44,21 @@ class Strategy:
     """
 
     slots: ClassVar[frozenset[str]] = frozenset()
-    stackable: ClassVar[bool] = True  # False: what it does next depends on what the run found
+    sees_epochs: ClassVar[bool] = False  # True: `after_epoch` is called
+    stackable: ClassVar[bool] = True  # False: the next update depends on the losses of the run
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let classes of version 0.1, which have no `sees_epochs`, still see their epochs."""
+        super().__init_subclass__(**kwargs)
+        if "after_epoch" in vars(cls) and not cls.sees_epochs:
+            text = f"{cls.__name__} has after_epoch: set sees_epochs = True; an error from 0.3 on"
+            warnings.warn(text, FutureWarning, stacklevel=2)
+            cls.sees_epochs = True
+
+    @property
+    def name(self) -> str:
+        """The option's name, as in `strategy=free_bits`."""
+        return option_name(self)
 
     def validate(self) -> None:
         """Raise UsageError for keys outside their range."""
@@ -62,25 +78,41 @@ class Strategy:
         return {}
 
     def loss(self, terms: Terms, beta: Tensor, state: State) -> tuple[Tensor, State]:
-        """Slot `loss`: the training loss, () in nats per example, and the new state.
+        """Slot `loss`: the default is the negative beta-ELBO, -E log p(x|z) + beta KL.
 
-        The default is the negative beta-ELBO: -E log p(x|z) + beta KL(q(z|x) || p(z)).
+        Args:
+            terms: log p(x|z) (K, B) and KL (B, Z) of a batch.
+            beta: (), the present weight of the KL.
+            state: the tensors of `init_state`, on the device.
+
+        Returns:
+            The loss, () in nats per example, and the new state.
         """
         return distortion(terms) + beta * terms.kl_per_dim.sum(-1).mean(), state
 
     def next_update(self, state: State) -> Update:
-        """Slot `updates`: what the next optimiser step moves. Runs on the host."""
+        """Slot `updates`: choose the halves and the batch of the next step. Runs on the host."""
         return Update()
 
     def after_update(self, state: State, update: Update, loss: Tensor) -> State:
-        """Slot `updates`: called after every optimiser step with its loss, (), without gradient.
+        """Slot `updates`: called after every optimiser step.
 
-        Nats per example; of sequences nats per token, since their batches differ in length.
+        Args:
+            state: before the step.
+            update: the step.
+            loss: (), without gradient, in nats per example; for sequences in nats per token, since
+                their batches differ in length.
+
+        Returns:
+            The new state.
         """
         return state
 
     def after_epoch(self, state: State, validation: Encoded) -> State:
-        """Slot `updates`: called after every epoch with the encoded validation split."""
+        """Slot `updates`: called after every epoch with the encoded validation split.
+
+        Only if the class sets `sees_epochs`: the pass over the split takes time.
+        """
         return state
 
 

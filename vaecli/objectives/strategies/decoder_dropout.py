@@ -1,4 +1,4 @@
-"""Word dropout: a decoder that cannot rely on what was written before has a use for z."""
+"""Word dropout: a decoder that cannot rely on the tokens before has a use for z."""
 
 # B batch, C channels, H height, W width
 
@@ -19,10 +19,19 @@ from vaecli.objectives.strategies.base import Strategy
 
 @dataclass(frozen=True)
 class DecoderDropout(Strategy):
-    """Of what an autoregressive decoder reads in training, a share `dropped` is blanked at random.
+    """Blank a random share `dropped` of the input of an autoregressive decoder, in training.
 
-    Bowman et al. 2016, section 3.1: words become the unknown token (they keep 62 to 75 %); pixels
-    become 0. The encoder, the likelihood and every evaluation see all of x.
+    Words become the unknown token, pixels become 0. The encoder, the likelihood and every
+    evaluation see all of x.
+
+    Example::
+
+        vae-train data=sequences model=lstm strategy=decoder_dropout strategy.dropped=0.3
+        vae-train model=pixelcnn strategy=decoder_dropout
+
+    References:
+        Bowman et al. 2016, "Generating Sentences from a Continuous Space", section 3.1 (they keep
+        62 to 75 % of the words).
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"decoder"})
@@ -30,22 +39,27 @@ class DecoderDropout(Strategy):
     dropped: float = 0.3
 
     def validate(self) -> None:
-        """Something is dropped; 1 leaves the decoder nothing but z."""
+        """Raise UsageError for a share outside (0, 1]; at 1 the decoder reads nothing but z."""
         require(
-            0 < self.dropped <= 1, "strategy.dropped", self.dropped,
-            "must be above 0 and at most 1", "Bowman et al. 2016 drop 0.25 to 0.38",
-        )  # fmt: skip
+            0 < self.dropped <= 1,
+            "strategy.dropped",
+            self.dropped,
+            "must be above 0 and at most 1",
+            "Bowman et al. 2016 drop 0.25 to 0.38",
+        )
 
     def validate_model(self, model: Family, name: str) -> None:
-        """The decoder reads x."""
+        """Raise UsageError for a model whose decoder does not read x."""
         require(
-            model.autoregressive, "strategy", "decoder_dropout",
+            model.autoregressive,
+            "strategy",
+            self.name,
             f"needs a decoder that reads x, which that of model={name} does not",
             "use model=pixelcnn, or data=text model=lstm",
-        )  # fmt: skip
+        )
 
     def install(self, vae: VAE) -> None:
-        """Stand between x and the decoder."""
+        """Put the module between x and the decoder."""
         vae.reading = Dropped(self.dropped)
 
 

@@ -21,6 +21,14 @@ class EncoderSteps(Strategy):
     The fixed-ratio form of lagging inference (He et al. 2019 without their stopping rules): k - 1
     steps of the encoder alone, on random batches, then one of both on the epoch's next batch. With
     k = 1 and a factor above 1 the encoder takes larger steps instead of more.
+
+    Example::
+
+        vae-train strategy=encoder_steps strategy.encoder_steps=3
+
+    References:
+        He et al. 2019, "Lagging Inference Networks and Posterior Collapse in Variational
+        Autoencoders", algorithm 1 with a fixed number of inner steps.
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"updates"})
@@ -29,7 +37,7 @@ class EncoderSteps(Strategy):
     encoder_lr_factor: float = 1.0
 
     def validate(self) -> None:
-        """At least one step, a positive factor."""
+        """Raise UsageError for fewer than one step, or a factor that is not positive."""
         require(
             1 <= self.encoder_steps <= MOST,
             "strategy.encoder_steps",
@@ -46,7 +54,7 @@ class EncoderSteps(Strategy):
         )
 
     def init_state(self) -> State:
-        """Encoder-only steps made since the last decoder step."""
+        """The number of encoder-only steps since the last decoder step: 0."""
         return {"encoder_steps.made": torch.zeros((), dtype=torch.int64)}
 
     def lr_factors(self) -> dict[str, float]:
@@ -60,6 +68,15 @@ class EncoderSteps(Strategy):
         return Update()
 
     def after_update(self, state: State, update: Update, loss: Tensor) -> State:
-        """Count."""
-        made = state["encoder_steps.made"]
-        return {**state, "encoder_steps.made": made * 0 if update.decoder else made + 1}
+        """Count the encoder-only steps.
+
+        Args:
+            state: before the step.
+            update: the step.
+            loss: ignored.
+
+        Returns:
+            The new state.
+        """
+        count = state["encoder_steps.made"]
+        return {**state, "encoder_steps.made": count * 0 if update.decoder else count + 1}

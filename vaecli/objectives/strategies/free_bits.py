@@ -16,7 +16,7 @@ from vaecli.objectives.strategies.base import State, Strategy, distortion
 
 
 class Per(Enum):
-    """What each free allowance belongs to. A batch total is `strategy=delta_vae`."""
+    """The unit that each free allowance belongs to. A batch total is `strategy=delta_vae`."""
 
     dimension = "dimension"
     sample_dimension = "sample_dimension"
@@ -39,6 +39,16 @@ class FreeBits(Strategy):
     The first two give lambda to each dimension, so the total floor is lambda times latent_dim; the
     third is the total itself. A mask (KL > lambda) * KL, as Li et al. write it, has the gradient of
     the maximum; the value reported here is the maximum.
+
+    Example::
+
+        vae-train schedule.beta=4 strategy=free_bits strategy.free_nats=0.5
+
+    References:
+        Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow", eq.
+        15.
+        Li et al. 2019, "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text",
+        "fb 1" and "fb 2".
     """
 
     slots: ClassVar[frozenset[str]] = frozenset({"loss"})
@@ -47,7 +57,7 @@ class FreeBits(Strategy):
     free_bits_per: Per = Per.dimension
 
     def validate(self) -> None:
-        """The floor is not negative."""
+        """Raise UsageError for a negative floor."""
         require(
             self.free_nats >= 0,
             "strategy.free_nats",
@@ -57,7 +67,16 @@ class FreeBits(Strategy):
         )
 
     def loss(self, terms: Terms, beta: Tensor, state: State) -> tuple[Tensor, State]:
-        """-E log p(x|z) + beta times the floored rate."""
+        """Compute -E log p(x|z) + beta times the floored rate.
+
+        Args:
+            terms: log p(x|z) (K, B) and KL (B, Z) of a batch.
+            beta: (), the present weight of the KL.
+            state: passed through.
+
+        Returns:
+            The loss, () in nats per example, and the state.
+        """
         kl = terms.kl_per_dim  # (B, Z)
         if self.free_bits_per is Per.dimension:
             rate = kl.mean(0).clamp(min=self.free_nats).sum()

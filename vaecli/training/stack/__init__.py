@@ -1,1 +1,1 @@
-"""Many runs trained as one."""
+"""Stacks: many runs in one training."""

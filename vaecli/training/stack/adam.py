@@ -1,4 +1,4 @@
-"""Adam over stacked leaves, with a learning rate and a weight decay of its own for each run."""
+"""Adam over stacked leaves, with a learning rate and a weight decay for each run."""
 
 # S stacked runs, s of them side by side with the same rates
 
@@ -17,7 +17,7 @@ VECTOR = 16  # float32 numbers in the widest vector register of a CPU
 
 
 class Rates(NamedTuple):
-    """What may differ from run to run."""
+    """The settings that may differ from run to run."""
 
     lrs: tuple[tuple[str, float], ...]  # (group, learning rate)
     weight_decay: float
@@ -31,7 +31,7 @@ class StackedAdam:
     side by side: each change of rates along the stack costs one more call.
 
     On a CPU the kernel rounds the last elements of a tensor differently, those that do not fill a
-    vector register: rows whose size is no multiple of VECTOR are then parameters of their own.
+    vector register: each row whose size is no multiple of VECTOR is then a separate parameter.
     """
 
     def __init__(self, groups: dict[str, list[Tensor]], rates: list[Rates], *, decoupled: bool):
@@ -93,7 +93,7 @@ class StackedAdam:
 
 
 class _Part(NamedTuple):
-    """Some runs' rows of a leaf, as a parameter of its own on the same memory."""
+    """Some runs' rows of a leaf, as a separate parameter on the same memory."""
 
     leaf: Tensor
     span: slice

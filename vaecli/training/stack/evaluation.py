@@ -26,9 +26,19 @@ def look_together(
     seeds: list[int],
     samples: int | None = None,
 ) -> list[tuple[Encoded, Tensor]]:
-    """`rate.look` of S models with the structure of `vae`; one result each.
+    """`evaluation.passes.look` for S models at once.
 
-    leaves, buffers: (S, ...) each, by their name in `vae`. seeds: S, of the codes that are drawn.
+    Args:
+        vae: one of the models; the others have its structure.
+        leaves: parameters (S, ...) by their name in `vae`.
+        buffers: likewise.
+        data: the data set.
+        split: train, val or test.
+        seeds: S, of the codes.
+        samples: use the first N examples only; None: all.
+
+    Returns:
+        For each model the encoded split, and each example's distortion (N,).
     """
     part = getattr(data, split)
     n = first(part, samples)
@@ -57,7 +67,7 @@ def look_together(
 
 
 class _Encode(nn.Module):
-    """What `rate.encode` asks of a model: x (B, ...) -> mu, logvar, KL, (B, Z) each."""
+    """The encoder's half of the pass: x (B, ...) -> mu, logvar, KL, (B, Z) each."""
 
     def __init__(self, vae: VAE):
         super().__init__()
@@ -69,7 +79,7 @@ class _Encode(nn.Module):
 
 
 class _LogPx(nn.Module):
-    """What `rate.distortion` asks: x (B, ...), z (B, Z) -> log p(x|z), (B,)."""
+    """The decoder's half of the pass: x (B, ...), z (B, Z) -> log p(x|z), (B,)."""
 
     def __init__(self, vae: VAE):
         super().__init__()

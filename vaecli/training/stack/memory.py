@@ -1,4 +1,4 @@
-"""How many runs fit into one stack."""
+"""The size of a stack that fits into memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from vaecli.core.machine import free_bytes
 from vaecli.data.sets.base import Data
 from vaecli.objectives.objective import Objective
 
-SHARE = 0.6  # of the free memory, the rest for evaluations and what the allocator leaves unused
+SHARE = 0.6  # of the free memory, the rest is for evaluations and gaps of the allocator
 COPIES = 6  # of the weights: themselves, the gradient, Adam's two moments, the run's start, a spare
-ROOM = 3  # times what autograd keeps of a forward pass: the passes' own intermediates come on top
+ROOM = 3  # times the tensors that autograd keeps: both passes need intermediates beside them
 
 
 def largest_stack(objective: Objective, data: Data, batch_size: int) -> int | None:
-    """How many runs like this one fit into free memory; None where that cannot be told.
+    """Estimate how many runs like this one fit into free memory.
 
-    Looked up from one forward pass: the weights, and what autograd keeps for the way back.
+    One forward pass shows the size of the weights and of the tensors that autograd keeps for the
+    backward pass.
+
+    Args:
+        objective: of one run.
+        data: on the run's device.
+        batch_size: of one run.
+
+    Returns:
+        The number of runs, at least 1; None where the free memory is unknown.
     """
     free = free_bytes(data.device)
     if free is None:
@@ -28,22 +37,31 @@ def largest_stack(objective: Objective, data: Data, batch_size: int) -> int | No
 
 
 def _kept_by_autograd(objective: Objective, data: Data, batch_size: int) -> int:
-    own = {p.untyped_storage().data_ptr() for p in objective.parameters()}
-    kept: dict[int, int] = {}
+    weights = {p.untyped_storage().data_ptr() for p in objective.parameters()}
+    sizes: dict[int, int] = {}  # bytes of each storage, by its address
 
     def remember(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
         try_pass(objective, data, batch_size)
-    return sum(kept.values())
+    return sum(sizes.values())
 
 
 def try_pass(objective: Objective, data: Data, batch_size: int) -> Tensor:
-    """The loss () of one forward pass over the first examples, with no noise, at beta 1."""
+    """Run one forward pass over the first examples, with no noise, at beta 1.
+
+    Args:
+        objective: of one run.
+        data: on the run's device.
+        batch_size: number of examples.
+
+    Returns:
+        The loss, ().
+    """
     device = data.device
     x = data.batch(data.train, torch.arange(batch_size))
     shapes = objective.vae.noise_shapes(len(x))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vaecli.evaluation.passes import Encoded
 from vaecli.models.parts.stacked_layers import LayersAsAlone
-from vaecli.objectives.strategies.base import Strategy, Update
+from vaecli.objectives.strategies.base import Update
 from vaecli.training.fit import VALIDATION_SAMPLES, Fit
 from vaecli.training.loop import Loop
 from vaecli.training.settings import Optimizer
@@ -20,13 +20,13 @@ from vaecli.training.signals import StopRequests
 from vaecli.training.stack.adam import Rates, StackedAdam
 from vaecli.training.stack.evaluation import look_together
 from vaecli.training.stack.stackable import differing_numbers, forward_pass
-from vaecli.training.stack.streams import Streams
+from vaecli.training.stack.streams import share
 
 Tensors = dict[str, Tensor]
 
 
 class Stack(Loop):
-    """Several runs in training, in lockstep; each is a `Fit`, and stays one.
+    """Several runs in training, in lockstep; each of them is a `Fit`.
 
     The runs must agree in all but tensors (`stackable.agree`) and stand at the same update. Their
     parameters, buffers and moments become views of the stack's, so a run's checkpoint, its
@@ -36,7 +36,7 @@ class Stack(Loop):
     """
 
     def __init__(self, fits: list[Fit], ended: Callable[[Fit, Exception], None]):
-        """ended: told of each run that is taken out before its end, and why."""
+        """Stack `fits`; `ended` is called with each run that leaves early, and its error."""
         self.fits = sorted(fits, key=_rates)  # runs of equal rates side by side, for StackedAdam
         self.ended = ended
         first = fits[0]
@@ -54,12 +54,12 @@ class Stack(Loop):
 
     @property
     def step(self) -> int:
-        """Decoder updates made."""
+        """The number of decoder updates so far."""
         return self._step
 
     @property
     def begun(self) -> bool:
-        """Whether anything has moved: in all runs the same."""
+        """True after the first update, which all runs do together."""
         return self.fits[0].begun
 
     @property
@@ -69,29 +69,31 @@ class Stack(Loop):
 
     @property
     def running(self) -> bool:
-        """Whether there is a run left, and an update."""
+        """True if a run is in the stack and there are more updates to do."""
         return bool(self.fits) and super().running
 
     def update(self) -> bool:
         """One optimiser step of all; True if the decoders moved."""
+        # One forward pass is mapped over the first axis of weights, batch, noise, beta and state.
+        # The runs share no weight, so the gradient of the sum of their losses is, row by row, the
+        # gradient of each run's own loss. Adam is elementwise and keeps the rows apart as well.
         first = self.fits[0]
         update = self._next_update()
         self._set_moving(update)
         x = self._streams.batch(update.batch)
         noise = self._streams.noise(first.objective.vae.noise_shapes(x.shape[1]))
         with self.precision.autocast(), LayersAsAlone():
-            losses, statistics, state = self._forward(
-                self._leaves, self._buffers, self._numbers, x, noise, self._betas[:, self.step],
-                self._loss_state(),
-            )  # fmt: skip
+            beta = self._betas[:, self.step]  # (S,)
+            weights = self._leaves, self._buffers, self._numbers
+            losses, statistics, state = self._forward(*weights, x, noise, beta, self._loss_state())
         losses.sum().backward()
         self._clip()
         self._adam.step(first.lr_share())
         self._window.append(statistics)
-        minds = self._minds("after_update")
+        decides = first.objective.fills("updates")
         for row, fit in enumerate(self.fits):
             fit.state |= {key: value[row] for key, value in state.items()}
-            if minds:
+            if decides:
                 strategy = fit.objective.filling("updates")
                 fit.state = strategy.after_update(fit.state, update, statistics[row, 0])
             fit.progress.encoder_updates += update.encoder
@@ -107,7 +109,7 @@ class Stack(Loop):
         self._window = []
         now = time.perf_counter()
         elapsed, self._clock = now - self._clock, now
-        share = elapsed / len(self.fits)  # a run's own part: the shares add up to the time it took
+        share = elapsed / len(self.fits)  # the runs' shares add up to the time of the stack
         self._each(lambda fit, row: fit.report_window(fit.meter.take(rows[row], share, self.step)))
 
     def pause(self, *, evaluate: bool, epoch_over: bool) -> None:
@@ -125,9 +127,9 @@ class Stack(Loop):
         self._start_clock()
 
     @property
-    def minds_epochs(self) -> bool:
-        """Whether the runs' strategy wants to see the validation split after every epoch."""
-        return bool(self.fits) and self.fits[0].minds_epochs
+    def sees_epochs(self) -> bool:
+        """True if the runs' strategy wants to see the validation split after every epoch."""
+        return bool(self.fits) and self.fits[0].sees_epochs
 
     def save_last(self) -> None:
         """Write every run's last.pt."""
@@ -138,17 +140,12 @@ class Stack(Loop):
     # ------------------------------------------------------------------ one update
 
     def _next_update(self) -> Update:
-        """What all runs move next. Raises RuntimeError if they ask for different things."""
-        asked = self.fits if self._minds("next_update") else self.fits[:1]
+        """The next update. Raises RuntimeError if the runs ask for different ones."""
+        asked = self.fits if self.fits[0].objective.fills("updates") else self.fits[:1]
         updates = {fit.objective.filling("updates").next_update(fit.state) for fit in asked}
         if len(updates) > 1:
             raise RuntimeError("its runs ask for different updates next")
         return updates.pop()
-
-    def _minds(self, method: str) -> bool:
-        """Whether the runs' strategies have a `method` of their own in the slot "updates"."""
-        strategy = type(self.fits[0].objective.filling("updates"))
-        return getattr(strategy, method) is not getattr(Strategy, method)
 
     def _loss_state(self) -> Tensors:
         """The state that the loss reads and renews, (S, ...) each."""
@@ -156,9 +153,10 @@ class Stack(Loop):
         return {key: torch.stack([fit.state[key] for fit in self.fits]) for key in keys}
 
     def _clip(self) -> None:
-        """Each run's gradient to at most its own `trainer.clip` in norm, as clip_grad_norm_."""
+        """Clip the gradient of each run to its `trainer.clip`, as clip_grad_norm_ does."""
         if self._largest is None:
             return
+        # clip_grad_norm_ takes the norm of the norms of all parameters; here once for each row.
         grads = [leaf.grad for leaf in self._leaves.values() if leaf.grad is not None]
         norm = torch.stack([grad.flatten(1).norm(dim=1) for grad in grads]).norm(dim=0)  # (S,)
         factor = (self._largest / (norm + 1e-6)).clamp(max=1.0)
@@ -180,19 +178,29 @@ class Stack(Loop):
             fit.objective.eval()
         with self.precision.autocast(), LayersAsAlone():
             return look_together(
-                self.fits[0].objective.vae, self._leaves, self._buffers, self.data, "val",
-                seeds=[fit.seed for fit in self.fits], samples=VALIDATION_SAMPLES,
-            )  # fmt: skip
+                self.fits[0].objective.vae,
+                self._leaves,
+                self._buffers,
+                self.data,
+                "val",
+                seeds=[fit.seed for fit in self.fits],
+                samples=VALIDATION_SAMPLES,
+            )
 
     # ------------------------------------------------------------------ who is in the stack
 
     def _bind(self) -> None:
-        """Stack what the runs hold, and make each run's own a view of it."""
+        """Stack the runs' weights, moments and settings; the runs keep views of the stack.
+
+        Called anew whenever a run has left: the stack then has one row less.
+        """
         fits, first = self.fits, self.fits[0]
         device = self.precision.device
         vaes = [fit.objective.vae for fit in fits]
+        # Weights: (S, ...) leaves of autograd. The first run's modules say how they are used.
         self._leaves = _stacked([dict(vae.named_parameters()) for vae in vaes])
         self._buffers = _stacked([dict(vae.named_buffers()) for vae in vaes])
+        # Adam: the groups of the first run's optimiser, by the names of their parameters.
         names = {id(p): name for name, p in vaes[0].named_parameters()}
         groups = {g: [names[id(p)] for p in params] for g, params in first.groups.items()}
         self._adam = StackedAdam(
@@ -201,6 +209,7 @@ class Stack(Loop):
             decoupled=first.trainer.optimizer is Optimizer.adamw,
         )
         self._bind_moments(groups)
+        # Settings that may differ from run to run become tensors: clip, beta, a strategy's numbers.
         clips = [fit.trainer.clip for fit in fits]
         self._largest = None if clips[0] is None else torch.tensor(clips, device=device)
         self._betas = torch.stack([fit.betas for fit in fits])  # (S, T)
@@ -213,24 +222,27 @@ class Stack(Loop):
         self._forward = torch.vmap(forward_pass(first.objective.vae, self._loss_strategy))
         if first.compiled:
             self._forward = first.compile(self._forward)
-        self._streams = Streams(fits)
+        self._streams = share(fits)
         self._moving: tuple[bool, bool] | None = None
         self._step = first.progress.step
 
     def _bind_moments(self, groups: dict[str, list[str]]) -> None:
-        """Adam's state likewise: each run's own optimiser looks at its rows of the stack's."""
+        """Let the state of each run's optimiser be its rows of the stack's.
+
+        Moments that a run has already, as after a checkpoint, are copied into its rows first.
+        """
         for group, members in groups.items():
             for place, name in enumerate(members):
                 for row, fit in enumerate(self.fits):
-                    own = fit.optimizer.state[fit.groups[group][place]]
-                    ours = self._adam.state(self._leaves[name], row)
-                    for key, value in ours.items():
-                        if key in own:
-                            value.copy_(own[key])
-                    own.update(ours)
+                    state = fit.optimizer.state[fit.groups[group][place]]
+                    rows = self._adam.state(self._leaves[name], row)
+                    for key, value in rows.items():
+                        if key in state:
+                            value.copy_(state[key])
+                    state.update(rows)
 
     def _each(self, act: Callable[[Fit, int], None]) -> None:
-        """Do it for every run; those for which it fails are taken out of the stack."""
+        """Call `act` for every run; runs for which it fails leave the stack."""
         failed = []
         for row, fit in enumerate(self.fits):
             try:
@@ -248,12 +260,12 @@ class Stack(Loop):
 
 
 def _stacked(rows: list[Tensors]) -> Tensors:
-    """By name (S, ...): the rows' tensors, each of which becomes a view of its stack."""
+    """Stack the tensors of S runs by name, (S, ...); each tensor becomes a view of its stack."""
     stacks = {}
     for name, first in rows[0].items():
         stack = torch.stack([row[name].detach() for row in rows])
         stacks[name] = stack.requires_grad_(isinstance(first, nn.Parameter))
-        for place, row in enumerate(rows):
+        for place, row in enumerate(rows):  # an update of the stack now is one of the run's weights
             row[name].data = stack.detach()[place]
     return stacks
 

@@ -1,4 +1,4 @@
-"""Which runs can be trained together, and the forward pass that is mapped over them."""
+"""The test if runs can be stacked, and the forward pass that is mapped over them."""
 
 # B batch; nats per example
 
@@ -20,21 +20,32 @@ from vaecli.objectives.strategies.base import Strategy
 
 Tensors = dict[str, Tensor]
 
-# Of what a module holds, what `agree` knows by its name in the model; `training` is the loop's.
+# Attributes of a module that `agree` compares by name in the model; the loop sets `training`.
 COMPARED_BY_NAME = {"_modules", "_parameters", "_buffers", "training"}
 PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 
 
 def forward_pass(vae: VAE, strategy: Strategy) -> Callable:
-    """The forward pass of one run, to be mapped over the stack.
+    """Make the forward pass of one run, to be mapped over the stack.
 
-    (leaves, buffers, numbers, x (B, ...), noise, beta (), state) -> its Outcome.
+    Args:
+        vae: the structure of the model.
+        strategy: the one that fills the slot "loss".
+
+    Returns:
+        A function (leaves, buffers, numbers, x (B, ...), noise, beta (), state) -> Outcome.
+        `numbers` are the strategy's fields that differ from run to run.
     """
 
     def forward(
-        leaves: Tensors, buffers: Tensors, numbers: Tensors, x: Tensor, noise: Tensors,
-        beta: Tensor, state: Tensors,
-    ) -> Outcome:  # fmt: skip
+        leaves: Tensors,
+        buffers: Tensors,
+        numbers: Tensors,
+        x: Tensor,
+        noise: Tensors,
+        beta: Tensor,
+        state: Tensors,
+    ) -> Outcome:
         terms = functional_call(vae, (leaves, buffers), (x, noise))
         return outcome(terms, dataclasses.replace(strategy, **numbers), beta, state)
 
@@ -42,7 +53,7 @@ def forward_pass(vae: VAE, strategy: Strategy) -> Callable:
 
 
 def try_stacking(objective: Objective, data: Data) -> None:
-    """A forward pass of two runs over two examples; raises whatever keeps them from being stacked.
+    """Run a forward pass of two runs over two examples; raises the error that prevents stacking.
 
     Every number of the strategy that fills "loss" goes in as a tensor, as it may in a sweep.
     """
@@ -53,8 +64,8 @@ def try_stacking(objective: Objective, data: Data) -> None:
     noise = {n: torch.zeros(both + list(s)) for n, s in vae.noise_shapes(2).items()}
     state = {k: torch.stack([v, v]) for k, v in strategy.init_state().items()}
     tensors = [
-        {name: torch.stack([t.detach(), t.detach()]) for name, t in found}
-        for found in (vae.named_parameters(), vae.named_buffers())
+        {name: torch.stack([t.detach(), t.detach()]) for name, t in named}
+        for named in (vae.named_parameters(), vae.named_buffers())
     ]
     on_device = [
         {name: tensor.to(data.device) for name, tensor in part.items()}
@@ -67,20 +78,20 @@ def try_stacking(objective: Objective, data: Data) -> None:
 
 
 def agree(first: VAE, other: VAE) -> bool:
-    """Whether two models differ in nothing but the values of their tensors, so that they stack.
+    """True if two models differ only in the values of their tensors, so that they can be stacked.
 
-    Whatever else a module holds would be taken from the first run for all: what cannot be seen to
-    be equal counts as different.
+    The stack uses all other attributes of the first run for every run. An attribute that cannot be
+    compared counts as different.
     """
     ours, theirs = dict(first.named_modules()), dict(other.named_modules())
     tensors = [_tensors(vae) for vae in (first, other)]
-    shapes = [{name: (t.shape, t.dtype) for name, t in found.items()} for found in tensors]
+    shapes = [{name: (t.shape, t.dtype) for name, t in named.items()} for named in tensors]
     if list(ours) != list(theirs) or shapes[0] != shapes[1]:
         return False
     try:
         registered = _Registered(
-            {id(module): name for found in (ours, theirs) for name, module in found.items()},
-            {t.untyped_storage().data_ptr() for found in tensors for t in found.values()},
+            {id(module): name for named in (ours, theirs) for name, module in named.items()},
+            {t.untyped_storage().data_ptr() for named in tensors for t in named.values()},
         )
         return all(
             type(module) is type(theirs[name])
@@ -92,7 +103,7 @@ def agree(first: VAE, other: VAE) -> bool:
 
 
 class _Registered(NamedTuple):
-    """What PyTorch knows to be part of two models."""
+    """The modules and the memory that are registered in two models."""
 
     names: dict[int, str]  # of the modules, by id
     memory: set[int]  # where parameters and buffers lie
@@ -107,15 +118,15 @@ def _held(module: nn.Module) -> dict[str, Any]:
 
 
 def _equal(a: Any, b: Any, registered: _Registered) -> bool:
-    """Whether two values can be seen to be equal; False for what is not known."""
+    """True if two values are equal; False for types that cannot be compared."""
     if type(a) is not type(b):
         return False
     if isinstance(a, nn.Module) and id(a) in registered.names:
         return registered.names[id(a)] == registered.names.get(id(b))
     if isinstance(a, Tensor):
-        # A stack gives each run its own parameters where they are registered, and nowhere else.
-        own = a.untyped_storage().data_ptr() not in registered.memory
-        return own and a.dtype == b.dtype and torch.equal(a, b)
+        # A stack gives each run its parameters where they are registered, and nowhere else.
+        unregistered = a.untyped_storage().data_ptr() not in registered.memory
+        return unregistered and a.dtype == b.dtype and torch.equal(a, b)
     if a is b:
         return True
     if isinstance(a, dict):
@@ -129,7 +140,7 @@ def _equal(a: Any, b: Any, registered: _Registered) -> bool:
         parts = [], []
     else:
         return False
-    more = (getattr(a, "__dict__", None), getattr(b, "__dict__", None))  # of a class of one's own
+    more = (getattr(a, "__dict__", None), getattr(b, "__dict__", None))  # of a user's class
     return (
         len(parts[0]) == len(parts[1])
         and all(_equal(x, y, registered) for x, y in zip(*parts, strict=True))

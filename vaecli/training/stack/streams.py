@@ -10,35 +10,47 @@ from torch import Tensor
 from vaecli.training.fit import Fit
 
 
-class Streams:
-    """Batches and noise for all runs at once.
+def share(fits: list[Fit]) -> Streams:
+    """Let runs that stand at the same place of the same streams draw from one of them.
 
-    Runs that stand at the same place of the same streams share them: one leader draws for each.
+    The first of such runs leads. The others give up their `batches`, `noise` and `binarisation`
+    and refer to the leader's from now on.
+
+    Args:
+        fits: the S runs of a stack.
+
+    Returns:
+        The streams of all runs, each drawn once.
     """
+    leaders: list[Fit] = []
+    rows = []
+    for fit in fits:
+        same = (i for i, leader in enumerate(leaders) if _same_streams(fit, leader))
+        row = next(same, len(leaders))
+        if row == len(leaders):
+            leaders.append(fit)
+        leader = leaders[row]
+        fit.batches, fit.noise = leader.batches, leader.noise
+        fit.binarisation = leader.binarisation
+        rows.append(row)
+    return Streams(leaders, rows)
 
-    def __init__(self, fits: list[Fit]):
-        self.data, self.device = fits[0].data, fits[0].precision.device
-        self._leaders: list[Fit] = []
-        rows = []
-        for fit in fits:
-            same = (i for i, leader in enumerate(self._leaders) if _same_streams(fit, leader))
-            row = next(same, len(self._leaders))
-            if row == len(self._leaders):
-                self._leaders.append(fit)
-            leader = self._leaders[row]
-            fit.batches, fit.noise = leader.batches, leader.noise
-            fit.binarisation = leader.binarisation
-            rows.append(row)
+
+class Streams:
+    """Batches and noise for all runs of a stack at once."""
+
+    def __init__(self, leaders: list[Fit], rows: list[int]):
+        """Draw from the L `leaders` for S runs; rows: S numbers of leaders."""
+        self.data, self.device = leaders[0].data, leaders[0].precision.device
+        self._leaders = leaders
         self._row = torch.tensor(rows, device=self.device)  # (S,) the stream of each run
 
     def batch(self, which: str) -> Tensor:
         """The batches that an update asks for, (S, B, C, H, W)."""
         rows = [leader.batches.rows(which) for leader in self._leaders]
-        if self.data.dynamic:  # each stream draws its own pixels
-            x = torch.stack([
-                self.data.ready(part, leader.binarisation)
-                for part, leader in zip(rows, self._leaders, strict=True)
-            ])  # fmt: skip
+        if self.data.dynamic:  # each stream draws the pixels of its batch
+            pairs = zip(rows, self._leaders, strict=True)
+            x = torch.stack([self.data.ready(part, fit.binarisation) for part, fit in pairs])
         else:
             # Moved first: joined on the host they would be in memory that a GPU has to wait for.
             moved = [part.to(self.device, non_blocking=True) for part in rows]
@@ -47,18 +59,15 @@ class Streams:
 
     def noise(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
         """The noise of all runs: name -> (S, K, B, Z) for "z"."""
-        return {
-            name: self._for_runs(
-                torch.stack([
-                    torch.randn(shape, generator=leader.noise, device=self.device)
-                    for leader in self._leaders
-                ])
-            )
-            for name, shape in shapes.items()
-        }  # fmt: skip
+        return {name: self._for_runs(self._normal(shape)) for name, shape in shapes.items()}
+
+    def _normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Standard normal numbers of `shape` from each stream, (L, *shape)."""
+        noise = (fit.noise for fit in self._leaders)
+        return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in noise])
 
     def _for_runs(self, streams: Tensor) -> Tensor:
-        """(L, ...) -> (S, ...)."""
+        """Repeat each stream for its runs: (L, ...) -> (S, ...)."""
         runs = len(self._row)
         if len(self._leaders) == runs:
             return streams

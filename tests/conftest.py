@@ -1,15 +1,19 @@
 """Shared by all tests: one thread each, vae-train in this process."""
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-import torch
+os.environ["OMP_NUM_THREADS"] = "1"  # two workers share two cores, and so do their children,
+SUPPORT = str(Path(__file__).parent / "support")  # who find the tests' helpers, too
+os.environ["PYTHONPATH"] = os.pathsep.join([SUPPORT, *filter(None, [os.getenv("PYTHONPATH")])])
 
-from vaecli.train import _main
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from doors import train as vae_train  # noqa: E402
 
-torch.set_num_threads(1)  # two workers share two cores
+torch.set_num_threads(1)
 
 
 class Ran(NamedTuple):
@@ -36,7 +40,7 @@ def train(tmp_path, capsys, monkeypatch):
         path = tmp_path / (directory or "run")
         resumes = any(a.startswith("resume=") for a in arguments)
         where = [] if resumes or directory is None else [f"hydra.run.dir={path}"]
-        code = _main([*arguments, *where])
+        code = vae_train([*arguments, *where])
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err, path)
 

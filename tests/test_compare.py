@@ -6,10 +6,9 @@ import os
 import subprocess
 import sys
 
+import doors
 import pytest
 from made_runs import make_run
-
-from vaecli.compare import _main
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def compare(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments):
-        code = _main([str(argument) for argument in arguments])
+        code = doors.compare(arguments)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -134,9 +133,8 @@ def test_help_needs_neither_torch_nor_matplotlib(tmp_path):
     make_sweep(tmp_path / "a")
     for arguments in (["--help"], ["a", "--format", "csv"]):
         asked = (
-            "import sys\nfrom vaecli.compare import _main\n"
-            f"code = _main({arguments!r})\n"
-            "assert code == 0\n"
+            "import sys, doors\n"
+            f"assert doors.compare({arguments!r}) == 0\n"
             "assert not {'torch', 'matplotlib', 'hydra'} & set(sys.modules)\n"
         )
         ran = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, env=os.environ,

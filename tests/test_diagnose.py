@@ -5,9 +5,9 @@ import math
 
 import pytest
 import yaml
+from doors import diagnose
 
 from vaecli.config.compose import CONFIGS
-from vaecli.diagnose import _main
 from vaecli.diagnosis.settings import DiagnosisConfig
 
 FEW = ["diagnosis.samples=60", "trainer.max_steps=20", "data.limit=300"]
@@ -24,7 +24,7 @@ def run(train):
 @pytest.fixture
 def again(capsys):
     def call(*arguments):
-        code = _main([str(a) for a in arguments])
+        code = diagnose(arguments)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -255,8 +255,8 @@ def test_an_experiment_sweeps_without_m(train, tmp_path):
 
 def test_help_lists_three_examples_and_answers_without_torch():
     code = (
-        "import sys, vaecli.train\n"
-        "assert vaecli.train._main(['--help']) == 0\n"
+        "import sys, doors\n"
+        "assert doors.train(['--help']) == 0\n"
         "assert 'torch' not in sys.modules\n"
         "print('checked')"
     )

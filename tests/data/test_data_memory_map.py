@@ -132,7 +132,7 @@ def test_cache_under_a_file_is_refused(option, refused, source, cache):
 PEAK = """
 import sys, torch
 from vaecli.data.npz import Npz
-from vaecli.data.base import is_memory_mapped
+from vaecli.data.sets.base import is_memory_mapped
 
 def status(field):
     lines = open("/proc/self/status").read().splitlines()

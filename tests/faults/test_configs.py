@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from doors import train
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vaecli.config.compose import CONFIGS
-from vaecli.train import _main
 
 SMALL = ("trainer.max_steps=2", "diagnosis=quick", "diagnosis.samples=60",
          "diagnosis.importance_samples=2")  # fmt: skip
@@ -83,7 +83,7 @@ def check(overrides):
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = _main([*SMALL, *overrides, "hydra.run.dir=run"])
+            code = train([*SMALL, *overrides, "hydra.run.dir=run"])
         told = f"{code}: {' '.join(overrides)}\n{out.getvalue()[-3000:]}\n{err.getvalue()}"
         assert "Traceback" not in out.getvalue() + err.getvalue(), told
         if code == 2:

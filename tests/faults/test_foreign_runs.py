@@ -12,10 +12,7 @@ import shutil
 
 import pytest
 import yaml
-
-from vaecli.compare import _main as compare
-from vaecli.diagnose import _main as diagnose
-from vaecli.train import _main as train_main
+from doors import compare, diagnose, train
 
 TINY = ("trainer.max_steps=2", "diagnosis=quick", "data.limit=300", "diagnosis.samples=50",
         "diagnosis.importance_samples=2")  # fmt: skip
@@ -34,7 +31,7 @@ HOSTILE = (
 def whole(tmp_path_factory):
     directory = tmp_path_factory.mktemp("whole") / "run"
     with contextlib.redirect_stdout(io.StringIO()):
-        assert train_main([*TINY, f"hydra.run.dir={directory}"]) == 0
+        assert train([*TINY, f"hydra.run.dir={directory}"]) == 0
     return directory
 
 
@@ -99,12 +96,12 @@ def ended(door, arguments):
 def open_every_way(run, number):
     """Each way to open a run of somebody else's, with its answer."""
     doors = [
-        (train_main, [f"resume={run}", "trainer.max_steps=3", *TINY[1:]]),
+        (train, [f"resume={run}", "trainer.max_steps=3", *TINY[1:]]),
         (diagnose, [str(run), "--samples", "50"]),
         (compare, [str(run), "--out", str(run.parent / "compared")]),
     ]
     door, arguments = doors[number % len(doors)]
-    return door.__module__, *ended(door, arguments)
+    return door.__name__, *ended(door, arguments)
 
 
 def check(number, whole, place):

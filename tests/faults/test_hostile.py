@@ -10,12 +10,11 @@ from collections import OrderedDict
 import pytest
 import torch
 import yaml
+from doors import compare, diagnose
+from doors import train as vae_train
 
 from vaecli import load_run
-from vaecli.compare import _main as compare
 from vaecli.core.errors import UsageError
-from vaecli.diagnose import _main as diagnose
-from vaecli.train import _main as train_main
 from vaecli.training import checkpoint
 
 LINKED = ("train.log", "summary.json.tmp", "checkpoints/last.pt", "tensorboard", "plots")
@@ -280,8 +279,8 @@ def test_a_key_that_is_no_word_is_refused(run, train, tmp_path, capsys, file, li
             config.write(f"{line}\n")
     (sweep / "sweep.yaml").write_text("- seed=0,1\n- trainer.max_steps=2\n")
     ends = [train("resume=run", "trainer.max_steps=3")[:3]]
-    for door, arguments in ((diagnose, [run]), (compare, [tmp_path]), (train_main, [sweep])):
-        typed = [f"resume={a}" if door is train_main else str(a) for a in arguments]
+    for door, arguments in ((diagnose, [run]), (compare, [tmp_path]), (vae_train, [sweep])):
+        typed = [f"resume={a}" if door is vae_train else str(a) for a in arguments]
         ends.append((door(typed), *capsys.readouterr()))
     for code, out, err in ends:
         assert code in (0, 1, 2)

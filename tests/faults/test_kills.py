@@ -3,8 +3,8 @@
 import random
 import subprocess
 import sys
-from pathlib import Path
 
+import killed
 import pytest
 from endings import ending
 
@@ -24,9 +24,9 @@ SCENARIOS = {
 }  # fmt: skip
 
 
-def killed(last, directory, *arguments):
+def vae_train_killed(last, directory, *arguments):
     """vae-train, killed at its event number `last`; (exit code, standard error)."""
-    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(last),
+    command = [sys.executable, killed.__file__, str(last),
                str(directory), *arguments]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, done.stderr
@@ -51,7 +51,7 @@ def undisturbed(tmp_path_factory):
     def find(name):
         if name not in known:
             directory = tmp_path_factory.mktemp("undisturbed") / "run"
-            code, told = killed(0, directory, *started(name, directory))
+            code, told = vae_train_killed(0, directory, *started(name, directory))
             assert code == 0, told
             endings = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
             known[name] = endings, int(told.splitlines()[-1])
@@ -63,12 +63,12 @@ def undisturbed(tmp_path_factory):
 def kill_and_compare(name, number, directory, undisturbed):
     expected, events = undisturbed(name)
     rng = random.Random(f"{name} {number}")
-    code, told = killed(rng.randint(1, events), directory, *started(name, directory))
+    code, told = vae_train_killed(rng.randint(1, events), directory, *started(name, directory))
     assert code == -9, told
     while rng.random() < 0.3:  # and again, while it goes on
-        code, told = killed(rng.randint(1, events), directory, *_again(name, directory))
+        code, told = vae_train_killed(rng.randint(1, events), directory, *_again(name, directory))
         assert code in (-9, 0), told
-    code, told = killed(0, directory, *_again(name, directory))
+    code, told = vae_train_killed(0, directory, *_again(name, directory))
     assert code == 0, told
     found = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
     assert found.keys() == expected.keys()
@@ -114,14 +114,14 @@ def test_a_stack_killed_between_its_members_checkpoints_goes_on_as_one(
 
     save, written = Fit.save, []
 
-    def killed(self, name):
+    def save_and_die(self, name):
         save(self, name)
         written.extend([name] * (name == "last"))
         if len(written) == saved:
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fit, "save", killed)
+        patched.setattr(Fit, "save", save_and_die)
         with pytest.raises(Killed):
             train(*asked, "hydra.sweep.dir=sweep", directory=None)
     again = train("resume=sweep")

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
+import killed
 import pytest
 from endings import ending
 
@@ -52,7 +52,7 @@ def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(train, monkeypatc
 
 
 def test_a_page_that_cannot_be_written_does_not_change_how_the_run_ends(train, monkeypatch):
-    import vaecli.running.run
+    import vaecli.runs.run
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -86,8 +86,8 @@ def test_a_second_sigint_stops_in_the_middle_of_an_update(train, monkeypatch, fi
 def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, tmp_path):
     """An update that outlasts the grace between SIGTERM and SIGKILL: no time for a checkpoint."""
     whole = train(*SHORT, directory="whole")
-    run, killed = tmp_path / "run", str(Path(__file__).with_name("killed.py"))
-    command = [sys.executable, killed, "--terminated", "0.5", "120", str(run), *SHORT,
+    run = tmp_path / "run"
+    command = [sys.executable, killed.__file__, "--terminated", "0.5", "120", str(run), *SHORT,
                f"hydra.run.dir={run}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -7,15 +7,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import frozen
 import pytest
 
 from vaecli.core.rundir import SUMMARY, RunDirectory
 
-FROZEN = Path(__file__).with_name("frozen.py")
-
 
 def start(cwd, seed):
-    command = [sys.executable, str(FROZEN), "trainer=fast", "diagnosis=quick", f"seed={seed}"]
+    command = [sys.executable, frozen.__file__, "trainer=fast", "diagnosis=quick", f"seed={seed}"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 

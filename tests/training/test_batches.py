@@ -54,11 +54,11 @@ from unittest.mock import Mock
 import torch
 torch.set_num_threads(1)
 from hydra import compose, initialize_config_dir
-from vaecli.build import build
+from vaecli.runs.build import build
 from vaecli.config.compose import CONFIGS
 from vaecli.config.schema import read
-from vaecli.data.base import Data, Kind, Split
-from vaecli.data.memory_map import _open
+from vaecli.data.sets.base import Data, Kind, Split
+from vaecli.data.files.memory_map import _open
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_precision
 from vaecli.training.signals import StopRequests

@@ -139,8 +139,8 @@ def test_without_a_compiler_auto_does_not_and_on_is_refused(monkeypatch):
 def test_a_run_that_is_not_compiled_does_not_import_the_compiler(tmp_path):
     """It takes longer to import than the whole training of the digits."""
     code = (
-        "import sys; from vaecli.train import _main\n"
-        "code = _main(['trainer.max_steps=2', 'data.limit=200'])\n"
+        "import sys, doors\n"
+        "code = doors.train(['trainer.max_steps=2', 'data.limit=200'])\n"
         "print(code, 'torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(

@@ -84,7 +84,7 @@ def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(trai
 def test_a_signal_during_the_diagnosis_ends_the_sweep(
     train, tmp_path, monkeypatch, number, code, stack, states
 ):
-    import vaecli.running.run
+    import vaecli.runs.run
 
     original = vaecli.runs.run.report
 

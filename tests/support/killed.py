@@ -38,8 +38,8 @@ def main() -> int:
             event()
 
     import torch
+    from doors import train
 
-    from vaecli.train import _main
     from vaecli.training.fit import Fit
     from vaecli.training.stack.stack import Stack
 
@@ -47,7 +47,7 @@ def main() -> int:
     for kind in (Fit, Stack):
         kind.update = _counted(kind.update, event)
     sys.addaudithook(audit)
-    code = _main(arguments)
+    code = train(arguments)
     print(seen, file=sys.stderr)
     return code
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from doors import diagnose
 from sentences import lines, write
 
 from vaecli import load_run
@@ -175,8 +176,6 @@ def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(train, text)
 
 
 def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text, tmp_path, capsys):
-    from vaecli.diagnose import _main as diagnose
-
     ran = train("model=lstm", *text, "trainer.max_steps=1", "diagnosis=quick")
     words = ran.json("vocabulary.json")["words"]
     _, data, _ = load_run(ran.directory)
@@ -196,8 +195,6 @@ def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text
 
 
 def test_another_text_of_the_same_bytes_is_refused(train, text, tmp_path, capsys):
-    from vaecli.diagnose import _main as diagnose
-
     ran = train("model=lstm", *text, "data.level=byte", "trainer.max_steps=1", "diagnosis=quick")
     assert ran.code == 0
     write(tmp_path / "other.txt", [line.replace("cat", "cow") for line in lines()])

@@ -1,13 +1,10 @@
 """Every strategy with every schedule, every model, every experiment: composes, trains, resumes."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
 from vaecli import load_run
-
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+from vaecli.config.compose import CONFIGS
 
 
 def options(group):

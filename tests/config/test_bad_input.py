@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from doors import train
 from PIL import Image
 
 
@@ -61,9 +62,7 @@ def no_checkpoint(folder):
     (run / "checkpoints").mkdir(parents=True)
     (run / "summary.json").write_text("{}")
     (run / "overrides.yaml").write_text("[]\n")
-    from vaecli.train import _main
-
-    assert _main(["trainer.max_steps=1", "diagnosis=quick", f"hydra.run.dir={folder}/real"]) == 0
+    assert train(["trainer.max_steps=1", "diagnosis=quick", f"hydra.run.dir={folder}/real"]) == 0
     (folder / "real" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint at all")
     return (f"resume={folder}/real",)
 
@@ -183,12 +182,13 @@ CASES = {
 }  # fmt: skip
 
 
-TABLE = Path(__file__).resolve().parent.parent / "docs" / "bad_inputs.md"
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "bad_inputs.md"
 HEAD = """\
 # Bad inputs and their answers
 
 Every refusal below has exit code 2 and leaves nothing behind. The table is what `vae-train` says on
-a machine without a GPU; the tests hold each row to it. Written by `python tests/test_bad_input.py`.
+a machine without a GPU; the tests hold each row to it. Written by
+`PYTHONPATH=tests/support python tests/config/test_bad_input.py`.
 
 | case | typed | answer |
 |---|---|---|
@@ -212,14 +212,12 @@ def row(name, arguments, answer, folder):
 def test_bad_input_is_refused_in_three_lines_and_leaves_nothing(
     name, tmp_path, monkeypatch, capsys
 ):
-    from vaecli.train import _main
-
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.chdir(tmp_path)
     arguments = arguments_of(name, tmp_path)
     before = files(tmp_path)
     capsys.readouterr()
-    code = _main(arguments)
+    code = train(arguments)
     captured = capsys.readouterr()
     assert code == 2, captured
     lines = captured.err.strip().splitlines()
@@ -234,8 +232,6 @@ def test_bad_input_is_refused_in_three_lines_and_leaves_nothing(
 
 def write_table():
     """Ask vae-train for every row."""
-    from vaecli.train import _main
-
     rows = []
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     for name in CASES:
@@ -243,7 +239,7 @@ def write_table():
             told, folder = io.StringIO(), Path(scratch)
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
                 arguments = arguments_of(name, folder)
-                _main(arguments)
+                train(arguments)
             rows.append(row(name, arguments, told.getvalue(), folder))
     TABLE.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
 
@@ -254,21 +250,17 @@ def files(folder: Path) -> set[Path]:
 
 
 def test_an_empty_list_of_visible_gpus_is_named_as_the_reason(tmp_path, monkeypatch, capsys):
-    from vaecli.train import _main
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert _main(["device=cuda"]) == 2
+    assert train(["device=cuda"]) == 2
     assert "CUDA_VISIBLE_DEVICES is set but empty" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_auto_without_a_gpu_says_when_the_environment_hides_it(tmp_path, monkeypatch, capsys):
-    from vaecli.train import _main
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert _main(["trainer.max_steps=1", "diagnosis=quick"]) == 0
+    assert train(["trainer.max_steps=1", "diagnosis=quick"]) == 0
     assert "CUDA_VISIBLE_DEVICES" in capsys.readouterr().out
 
 

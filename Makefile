@@ -17,7 +17,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not faults"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 -m "not faults"
+	$(BIN)/python -m pytest -q -n 2 -m "not faults" --hypothesis-profile=many
 
 # A hundred kills over single runs, stacks and sweeps: half an hour on two cores.
 test-faults: $(INSTALLED)

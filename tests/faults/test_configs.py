@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from doors import train
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaecli.config.compose import CONFIGS
@@ -94,18 +94,13 @@ def check(overrides):
             assert (code, summary["run_state"]) in {(0, "done"), (3, "diverged")}, told
 
 
-LENIENT = {"deadline": None, "derandomize": True, "database": None,
-           "suppress_health_check": list(HealthCheck)}  # fmt: skip
-
-
-@settings(max_examples=60, **LENIENT)
 @given(compositions())
 def test_a_composition_trains_and_is_diagnosed_or_is_refused(overrides):
     check(overrides)
 
 
 @pytest.mark.faults
-@settings(max_examples=600, **LENIENT)
+@settings(max_examples=600)
 @given(compositions())
 def test_six_hundred_compositions_train_and_are_diagnosed_or_are_refused(overrides):
     check(overrides)

@@ -27,12 +27,11 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("whole") / "run"
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert train([*TINY, f"hydra.run.dir={directory}"]) == 0
-    return directory
+@pytest.fixture
+def whole(trained):
+    ran = trained(*TINY)
+    assert ran.code == 0
+    return ran.directory
 
 
 def damage(run, rng):
@@ -97,7 +96,7 @@ def open_every_way(run, number):
     """Each way to open a run of somebody else's, with its answer."""
     doors = [
         (train, [f"resume={run}", "trainer.max_steps=3", *TINY[1:]]),
-        (diagnose, [str(run), "--samples", "50"]),
+        (diagnose, [run, "--samples", 50, "diagnosis.tsne_points=0", "diagnosis.refine_steps=2"]),
         (compare, [str(run), "--out", str(run.parent / "compared")]),
     ]
     door, arguments = doors[number % len(doors)]

@@ -20,9 +20,15 @@ from vaecli.training import checkpoint
 LINKED = ("train.log", "summary.json.tmp", "checkpoints/last.pt", "tensorboard", "plots")
 
 
+# Every part of a diagnosis and its page, as small as they can be.
+FEW = ("--samples", "50", "diagnosis.importance_samples=2", "diagnosis.refine_steps=2",
+       "diagnosis.tsne_points=0", "diagnosis.plots=false")  # fmt: skip
+
+
 @pytest.fixture
-def run(train, smoke):
-    ran = train(*smoke)
+def run(train, trained, smoke, tmp_path):
+    """A finished run in the working directory, its own to be damaged."""
+    ran = trained(*smoke).copied(tmp_path / "run")
     assert ran.code == 0
     return ran.directory
 
@@ -260,7 +266,7 @@ def test_what_a_file_writes_to_the_terminal_is_no_command_to_it(run, capsys):
 def test_a_command_that_is_proposed_is_no_command_to_the_terminal(run, capsys):
     overrides = yaml.safe_load((run / "overrides.yaml").read_text())
     (run / "overrides.yaml").write_text(yaml.safe_dump([*overrides, "data.seed='\x1b]0;t\x07'"]))
-    assert diagnose([str(run), "diagnosis.tsne_points=0"]) == 0
+    assert diagnose([run, *FEW]) == 0
     told = capsys.readouterr().out
     assert "?]0;t?" in told
     assert "\x1b" not in told
@@ -279,8 +285,8 @@ def test_a_key_that_is_no_word_is_refused(run, train, tmp_path, capsys, file, li
             config.write(f"{line}\n")
     (sweep / "sweep.yaml").write_text("- seed=0,1\n- trainer.max_steps=2\n")
     ends = [train("resume=run", "trainer.max_steps=3")[:3]]
-    for door, arguments in ((diagnose, [run]), (compare, [tmp_path]), (vae_train, [sweep])):
-        typed = [f"resume={a}" if door is vae_train else str(a) for a in arguments]
+    resumed = [f"resume={sweep}"]
+    for door, typed in ((diagnose, [run, *FEW]), (compare, [tmp_path]), (vae_train, resumed)):
         ends.append((door(typed), *capsys.readouterr()))
     for code, out, err in ends:
         assert code in (0, 1, 2)
@@ -288,8 +294,10 @@ def test_a_key_that_is_no_word_is_refused(run, train, tmp_path, capsys, file, li
 
 
 @pytest.mark.parametrize("updates", ['"x"', "null", "[1]", "{}", "1e400", "true"])
-def test_a_number_of_updates_that_is_none_is_no_finished_run(train, tmp_path, smoke, updates):
-    made = train("-m", *smoke, "seed=0,1", "hydra.sweep.dir=sweep", directory=None)
+def test_a_number_of_updates_that_is_none_is_no_finished_run(
+    train, trained, tmp_path, smoke, updates
+):
+    made = trained("-m", *smoke, "seed=0,1").copied(tmp_path / "sweep")
     assert made.code == 0
     path = tmp_path / "sweep" / "0_seed=0" / "summary.json"
     text = re.sub(r'"decoder_updates": \d+', f'"decoder_updates": {updates}', path.read_text())

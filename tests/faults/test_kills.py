@@ -1,10 +1,8 @@
 """Killed with SIGKILL at any moment and resumed, a run ends bit for bit as if nothing had been."""
 
 import random
-import subprocess
-import sys
 
-import killed
+import processes
 import pytest
 from endings import ending
 
@@ -26,9 +24,7 @@ SCENARIOS = {
 
 def vae_train_killed(last, directory, *arguments):
     """vae-train, killed at its event number `last`; (exit code, standard error)."""
-    command = [sys.executable, killed.__file__, str(last),
-               str(directory), *arguments]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = processes.run("killed.train", last, directory, *arguments, cwd=directory.parent)
     return done.returncode, done.stderr
 
 
@@ -44,18 +40,19 @@ def runs(directory):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
+def undisturbed(once):
     """By scenario: how a run that nobody disturbs ends, and how many events it has."""
-    known = {}
 
     def find(name):
-        if name not in known:
-            directory = tmp_path_factory.mktemp("undisturbed") / "run"
-            code, told = vae_train_killed(0, directory, *started(name, directory))
+        def fill(place):
+            code, told = vae_train_killed(0, place / "run", *started(name, place / "run"))
             assert code == 0, told
-            endings = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
-            known[name] = endings, int(told.splitlines()[-1])
-        return known[name]
+            (place / "events").write_text(told.splitlines()[-1])
+
+        place = once(f"undisturbed {name}", fill)
+        directory = place / "run"
+        endings = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
+        return endings, int((place / "events").read_text())
 
     return find
 
@@ -105,11 +102,12 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("saved", [1, 5])
 def test_a_stack_killed_between_its_members_checkpoints_goes_on_as_one(
-    train, monkeypatch, tmp_path, saved
+    train, trained, monkeypatch, tmp_path, saved
 ):
     """Run by run they are written; a convolution is rounded by the size of the stack."""
     asked = ("-m", *SHORT, "model=cnn", "seed=0,1,2", "trainer.epochs=3")
-    assert train(*asked, "hydra.sweep.dir=whole", directory=None).code == 0
+    whole = trained(*asked)
+    assert whole.code == 0
     from vaecli.training.fit import Fit
 
     save, written = Fit.save, []
@@ -127,5 +125,5 @@ def test_a_stack_killed_between_its_members_checkpoints_goes_on_as_one(
     again = train("resume=sweep")
     assert again.code == 0
     assert "runs 1 to 3 of 3, trained together" in again.out
-    for run in runs(tmp_path / "whole"):
+    for run in runs(whole.directory):
         assert ending(tmp_path / "sweep" / run.name) == ending(run)

@@ -22,7 +22,8 @@ DEVICES = [
 COMMON = ("data.limit=700", "trainer.batch_size=100", "trainer.evaluate_every=1",
           "trainer.max_steps=12", "schedule=linear", "data.binarise=dynamic")  # fmt: skip
 SEQUENCES = ("data=sequences", "data.examples=400", "trainer.batch_size=100",
-             "trainer.evaluate_every=1", "trainer.max_steps=12", "schedule=linear")  # fmt: skip
+             "trainer.evaluate_every=1", "trainer.max_steps=12", "schedule=linear",
+             "model.encoder_width=32", "decoder.width=32", "model.embedding=16")  # fmt: skip
 STRATEGIES = ("none", "free_bits", "encoder_steps", "aggressive")
 CLOSE = {"cpu": 2e-5, "cuda": 2e-4}  # sums in another order, amplified by training
 

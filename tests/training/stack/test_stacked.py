@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from stacks import configs, fits
+from stacks import configs, fits, loaded
 from torch.func import functional_call
 
 from vaecli.config.compose import CONFIGS
@@ -268,7 +268,7 @@ def test_models_that_differ_in_a_plain_number_do_not_agree():
     common = ["data=gaussian", "likelihood=gaussian"]
     own = [["likelihood.sigma=1"], ["likelihood.sigma=2"], ["likelihood.sigma=1", "seed=3"]]
     made = configs(common, own)
-    data = made[0].data.load()
+    data = loaded(made[0].data)
     first, other, same = (build(config, data).vae for config in made)
     assert not agree(first, other)
     assert agree(first, same)

@@ -15,8 +15,9 @@ FAST = ["diagnosis.importance_samples=5", "diagnosis.refine_steps=2", "diagnosis
 
 
 @pytest.fixture
-def run(train):
-    ran = train("diagnosis=quick", *FEW)
+def run(train, trained, tmp_path):
+    """A finished run in the working directory."""
+    ran = trained("diagnosis=quick", *FEW).copied(tmp_path / "run")
     assert ran.code == 0
     return ran
 

@@ -33,8 +33,12 @@ FLAT = {
 }  # fmt: skip
 
 
-def test_a_run_fills_its_directory_as_the_contract_says(train):
-    ran = train("trainer.epochs=3", "diagnosis.tsne_points=100")
+# With every plot and every part of the diagnosis.
+WHOLE = ("trainer.epochs=3", "diagnosis.tsne_points=100", "diagnosis.refine_steps=2")
+
+
+def test_a_run_fills_its_directory_as_the_contract_says(trained):
+    ran = trained(*WHOLE)
     assert ran.code == 0
     assert {path.name for path in ran.directory.iterdir()} == FILES
     assert len(ran.rows) == 4  # before training and after each epoch
@@ -42,7 +46,7 @@ def test_a_run_fills_its_directory_as_the_contract_says(train):
     assert set(ran.json("diagnosis.json")) >= FLAT
     summary = ran.json("summary.json")
     assert summary["run_state"] == "done"
-    assert summary["overrides"] == ["trainer.epochs=3", "diagnosis.tsne_points=100"]
+    assert summary["overrides"] == list(WHOLE)
     assert {p.name for p in (ran.directory / "checkpoints").iterdir()} == {
         "last.pt",
         "previous.pt",
@@ -55,8 +59,8 @@ def test_a_run_fills_its_directory_as_the_contract_says(train):
     assert "\n" not in ran.err  # no progress bar where nobody looks
 
 
-def test_tensorboard_gets_every_promised_tag_and_no_sub_run(train):
-    ran = train("trainer.epochs=3", "diagnosis.tsne_points=0")
+def test_tensorboard_gets_every_promised_tag_and_no_sub_run(trained):
+    ran = trained(*WHOLE)
     assert not [p for p in (ran.directory / "tensorboard").rglob("*") if p.name.startswith("kl_")]
     events = EventAccumulator(str(ran.directory / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
@@ -144,10 +148,14 @@ def test_a_collapsing_run_warns_while_it_trains_and_says_so_in_its_summary(train
         ("strategy=encoder_steps", "trainer.lr_schedule=cosine", "trainer.optimizer=adamw"),
     ],
 )
-def test_a_run_resumed_halfway_ends_like_one_that_was_never_stopped(train, extra):
-    common = ("diagnosis=quick", "trainer.clip=5.0", *extra)
-    whole = train("trainer.epochs=4", *common, directory="whole")
-    stopped = _stop_in_the_middle(train, common)
+def test_a_run_resumed_halfway_ends_like_one_that_was_never_stopped(train, monkeypatch, extra):
+    common = ("trainer.epochs=4", "diagnosis=quick", "trainer.clip=5.0", "data.limit=600", *extra)
+    whole = train(*common, directory="whole")
+    with monkeypatch.context() as patched:
+        _stop_in_the_middle(patched)
+        stopped = train(*common, directory="stopped")
+    assert stopped.code == 143
+    assert stopped.json("summary.json")["run_state"] == "interrupted"
     resumed = train(f"resume={stopped.directory}", directory="stopped")
     assert resumed.code == 0
     keys = ("step", "loss", "rate", "encoder_updates", "kl_per_dim")
@@ -160,8 +168,8 @@ def test_a_run_resumed_halfway_ends_like_one_that_was_never_stopped(train, extra
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-def _stop_in_the_middle(train, common):
-    """A run of the same config that was interrupted after its second epoch."""
+def _stop_in_the_middle(patched):
+    """A run is interrupted after its second epoch."""
     from vaecli.training import fit, signals
 
     original = fit.Fit.save
@@ -171,14 +179,7 @@ def _stop_in_the_middle(train, common):
         if name == "last" and self.progress.step == 2 * self.batches.per_epoch:
             raise signals.Interrupted(signals.signal.SIGTERM)
 
-    fit.Fit.save = save_then_signal
-    try:
-        ran = train("trainer.epochs=4", *common, directory="stopped")
-    finally:
-        fit.Fit.save = original
-    assert ran.code == 143
-    assert ran.json("summary.json")["run_state"] == "interrupted"
-    return ran
+    patched.setattr(fit.Fit, "save", save_then_signal)
 
 
 def test_a_finished_run_can_be_trained_longer(train):
@@ -190,7 +191,7 @@ def test_a_finished_run_can_be_trained_longer(train):
 
 def test_a_sweep_names_its_directories_and_ends_in_a_table(train, tmp_path):
     ran = train(
-        "-m", "schedule.beta=1,100", "trainer.epochs=4", "diagnosis=quick",
+        "-m", "schedule.beta=1,100", "trainer.epochs=2", "diagnosis=quick", "data.limit=600",
         f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
     )  # fmt: skip
     assert ran.code == 0
@@ -244,7 +245,7 @@ def test_a_diverging_run_ends_with_3_and_names_step_and_term(train):
 
 def test_an_experiment_sweeps_without_m(train, tmp_path):
     ran = train(
-        "experiment=count_active_dims", "data=digits", "trainer.max_steps=2",
+        "experiment=count_active_dims", "data=digits", "trainer.max_steps=2", "diagnosis=quick",
         f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
     )  # fmt: skip
     assert ran.code == 0

@@ -14,9 +14,10 @@ SCENARIOS = {
     "aggressive": ("strategy=aggressive", "strategy.aggressive_max_updates=10"),
     "encoder steps": ("strategy=encoder_steps", "trainer.lr_schedule=cosine", "schedule=cyclical",
                       "trainer.checkpoint_every=1.7", "trainer.evaluate_every=0.4"),
-    "stack": ("-m", "schedule.beta=0.5,4", "seed=0,1", "strategy=encoder_steps"),
+    "stack": ("-m", "schedule.beta=0.5,4", "seed=0,1", "strategy=encoder_steps",
+              "trainer.epochs=3"),
     # Convolutions are rounded by the size of the stack.
-    "stack of cnn": ("-m", "model=cnn", "seed=0,1,2", "trainer.epochs=4"),
+    "stack of cnn": ("-m", "model=cnn", "seed=0,1,2", "trainer.epochs=2"),
     "sweep": ("-m", "strategy=none,committed_rate", "seed=0,1", "sweep.stack=off",
               "trainer.epochs=3"),
 }  # fmt: skip
@@ -105,7 +106,7 @@ def test_a_stack_killed_between_its_members_checkpoints_goes_on_as_one(
     train, trained, monkeypatch, tmp_path, saved
 ):
     """Run by run they are written; a convolution is rounded by the size of the stack."""
-    asked = ("-m", *SHORT, "model=cnn", "seed=0,1,2", "trainer.epochs=3")
+    asked = ("-m", *SHORT, "model=cnn", "seed=0,1,2", "trainer.epochs=2")
     whole = trained(*asked)
     assert whole.code == 0
     from vaecli.training.fit import Fit

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from doors import diagnose
+from pairs import pairs
 from sentences import lines, write
 
 from vaecli import load_run
@@ -15,6 +16,8 @@ from vaecli.core.errors import UsageError
 from vaecli.diagnosis.latent_use import shuffled
 from vaecli.evaluation.measures import evaluate
 
+FEW = ("diagnosis.samples=20", "diagnosis.plots=false", "diagnosis.tsne_points=0",
+       "diagnosis.refine_steps=2", "diagnosis.baseline_steps=5")  # fmt: skip
 MODELS = ("lstm", "dilated_cnn", "transformer")
 SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
          "trainer.batch_size=32", "data.min_count=2", "diagnosis.importance_samples=5",
@@ -27,17 +30,26 @@ def text(tmp_path):
     return ("data=text", f"data.path={write(tmp_path / 'text.txt')}", *SMALL)
 
 
+@pytest.fixture
+def shared(once, trained):
+    """A run on a text that all tests read; vae-train with further arguments on the same text."""
+    place = once("text", lambda place: write(place / "text.txt"))
+    asked = ("model=lstm", "data=text", f"data.path={place / 'text.txt'}", *SMALL)
+    return trained(*asked, "trainer.max_steps=2")
+
+
 def of_sequences():
     found = {p.stem for p in (CONFIGS / "model").glob("*.yaml") if "pooling" in p.read_text()}
     assert found == set(MODELS)
     return sorted(found)
 
 
-@pytest.mark.parametrize("model", of_sequences())
-@pytest.mark.parametrize("decoder", ["small", "medium", "large"])
-def test_every_family_and_size_trains_and_writes(model, decoder, train, text):
+@pytest.mark.parametrize(("model", "decoder"), pairs(of_sequences(), ["small", "medium", "large"]))
+def test_every_family_and_size_trains_and_writes(model, decoder, train, text, tmp_path):
+    write(tmp_path / "text.txt", lines(160))
     own = [key for key in text if not key.startswith("decoder.width")]
-    ran = train(f"model={model}", f"decoder={decoder}", *own, "trainer.max_steps=2")
+    own += ["diagnosis.plots=false", "trainer.max_steps=2"]
+    ran = train(f"model={model}", f"decoder={decoder}", *own)
     assert ran.code == 0
     found = ran.json("diagnosis.json")
     n = len(load_run(ran.directory)[1].test.x)
@@ -52,8 +64,8 @@ def test_every_family_and_size_trains_and_writes(model, decoder, train, text):
     assert all(original in lines() for original, _ in texts["reconstructions"])
 
 
-def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(train, text):
-    found = train("model=lstm", *text, "trainer.max_steps=2").json("diagnosis.json")["sequences"]
+def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(shared):
+    found = shared.json("diagnosis.json")["sequences"]
     few = {
         key: found[key] for key in ("perplexity_importance_weighted", "perplexity_same_sequences")
     }
@@ -64,7 +76,7 @@ def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(train,
     assert "above_source" not in found
 
 
-@pytest.mark.parametrize("source", ["lstm", "markov"])
+@pytest.mark.parametrize("source", ["markov", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_no_model_is_below_the_source_of_its_sequences(source, train):
     ran = train(
         "data=sequences", f"data.source={source}", "data.words=12", "data.examples=6000",
@@ -82,7 +94,8 @@ def test_no_model_is_below_the_source_of_its_sequences(source, train):
 
 
 def test_a_model_that_has_learned_the_text_is_far_better_than_its_start(train, text):
-    ran = train("model=lstm", *text, "trainer.epochs=15", "trainer.lr=5e-3", "trainer.amp=off")
+    quick = ("diagnosis=quick", "trainer.amp=off")
+    ran = train("model=lstm", *text, *quick, "trainer.epochs=15", "trainer.lr=5e-3")
     assert ran.code == 0
     first, last = ran.rows[0], ran.rows[-1]
     assert last["elbo"] > 0.6 * first["elbo"]  # both negative
@@ -91,7 +104,8 @@ def test_a_model_that_has_learned_the_text_is_far_better_than_its_start(train, t
 
 
 def test_the_rises_by_position_add_up_to_the_rise_under_shuffled_codes(train, text):
-    ran = train("model=lstm", *text, "trainer.epochs=10", "trainer.lr=5e-3", "schedule.beta=0.1")
+    learned = ("trainer.epochs=10", "trainer.lr=5e-3", "schedule.beta=0.1")
+    ran = train("model=lstm", *text, *learned, "diagnosis.plots=false")
     found = ran.json("diagnosis.json")
     sequences = found["sequences"]
     by_position = torch.tensor(sequences["rise_by_position"], dtype=torch.float64)
@@ -167,9 +181,8 @@ def test_what_a_text_says_is_no_html_on_the_page(train, tmp_path):
     assert "<script" not in page
 
 
-def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(train, text):
-    ran = train("model=lstm", *text, "trainer.max_steps=1")
-    (labels,) = ran.directory.glob("tensorboard/*/codes/metadata.tsv")
+def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(shared):
+    (labels,) = shared.directory.glob("tensorboard/*/codes/metadata.tsv")
     shown = labels.read_text().splitlines()
     assert len(shown) == 40  # those of the test split
     assert set(shown) <= set(lines())
@@ -204,4 +217,4 @@ def test_another_text_of_the_same_bytes_is_refused(train, text, tmp_path, capsys
     write(tmp_path / "text.txt", [line.replace("cat", "cow") for line in lines()])
     with pytest.raises(UsageError, match="does not hold the data that"):
         load_run(ran.directory)
-    assert diagnose([str(ran.directory), f"data.path={tmp_path}/moved.txt"]) == 0
+    assert diagnose([ran.directory, f"data.path={tmp_path}/moved.txt", *FEW]) == 0

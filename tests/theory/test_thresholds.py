@@ -151,7 +151,13 @@ def rate_after_training(x, beta, *, start=0.05, steps=3000):
 
 
 @pytest.mark.parametrize(
-    ("share", "collapsed"), [(0.85, False), (0.95, False), (1.05, True), (1.2, True)]
+    ("share", "collapsed"),
+    [
+        pytest.param(0.85, False, marks=pytest.mark.slow),
+        (0.95, False),
+        (1.05, True),
+        pytest.param(1.2, True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_bernoulli_vae_collapses_at_the_predicted_beta(share, collapsed):
     x = bits(n=120, pixels=5)[..., :-1]

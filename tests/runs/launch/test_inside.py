@@ -70,6 +70,7 @@ def test_what_cannot_stand_inside_is_refused_before_anything_runs(train, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_directory_of_ones_own_configs_goes_with_it_however_it_is_written(train, tmp_path, smoke):
     (tmp_path / "own").mkdir()
     ran = train(
@@ -107,14 +108,13 @@ def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_that_died_or_never_began_is_not_finished(train, tmp_path, smoke, capsys):
+def test_a_job_that_died_or_never_began_is_not_finished(train, trained, tmp_path, smoke, capsys):
     """What is found when all jobs are gone: one done, one recorded as running, one not begun."""
     from vaecli.config.compose import Composed
     from vaecli.config.jobs import Sweep
     from vaecli.runs.launch.launch import Place, _conclude
 
-    sweep = tmp_path / "sweep"
-    assert train("-m", "seed=0,1", *smoke, "hydra.sweep.dir=sweep", directory=None).code == 0
+    sweep = trained("-m", *smoke, "seed=0,1").copied(tmp_path / "sweep").directory
     died = sweep / "1_seed=1" / "summary.json"
     died.write_text(died.read_text().replace('"done"', '"running"'))
     places = {

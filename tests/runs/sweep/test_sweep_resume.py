@@ -15,12 +15,11 @@ TINY = ("trainer.max_steps=2", "diagnosis=quick")
 
 
 @pytest.fixture
-def sweep(train, tmp_path):
-    """A finished sweep over two seeds."""
-    directory = tmp_path / "sweep"
-    ran = train("-m", "seed=0,1", *TINY, f"hydra.sweep.dir={directory}", directory=None)
+def sweep(train, trained, tmp_path):
+    """A finished sweep over two seeds, in the working directory."""
+    ran = trained("-m", "seed=0,1", *TINY).copied(tmp_path / "sweep")
     assert ran.code == 0
-    return directory
+    return ran.directory
 
 
 def interrupt(run):
@@ -53,16 +52,11 @@ def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(tr
     assert {s["run_state"] for s in summaries(sweep).values()} == {"done"}
 
 
-def test_a_damaged_checkpoint_fails_its_own_run_and_not_the_resumed_sweep(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    arguments = ["-m", "seed=0,1,2", "trainer.max_steps=2", "diagnosis=quick"]
-    train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
+def test_a_damaged_checkpoint_fails_its_own_run_and_not_the_resumed_sweep(train, sweep):
     for name in ("0_seed=0", "1_seed=1"):
-        summary = json.loads((sweep / name / "summary.json").read_text())
-        state = json.dumps({**summary, "run_state": "interrupted"})
-        (sweep / name / "summary.json").write_text(state)
+        interrupt(sweep / name)
     (sweep / "0_seed=0" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint")
-    ran = train(f"resume={sweep}", directory=None)
+    ran = train(f"resume={sweep}", "seed=0,1,2", directory=None)
     assert ran.code == 1
     assert "is no checkpoint of vaecli, or is damaged" in ran.out
     assert [s["run_state"] for _, s in sorted(summaries(sweep).items())] == [

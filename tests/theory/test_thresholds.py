@@ -182,7 +182,10 @@ NUMBERS = [  # of all 60,000 training images, computed independently of vaecli
 
 
 @pytest.mark.skipif(not (FOLDER / "MNIST").is_dir(), reason="the real MNIST is not here")
-@pytest.mark.parametrize(("binarise", "likelihood", "critical", "counts"), NUMBERS)
+@pytest.mark.parametrize(
+    ("binarise", "likelihood", "critical", "counts"),
+    [NUMBERS[0], *(pytest.param(*numbers, marks=pytest.mark.slow) for numbers in NUMBERS[1:])],
+)
 def test_mnist_has_the_thresholds_that_were_computed_elsewhere(
     binarise, likelihood, critical, counts
 ):

@@ -17,7 +17,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not faults"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 -m "not faults"
+	$(BIN)/python -m pytest -q -n 2 -m "not faults" --hypothesis-profile=many
 
 # A hundred kills over single runs, stacks and sweeps: half an hour on two cores.
 test-faults: $(INSTALLED)
@@ -28,7 +28,7 @@ test-faults: $(INSTALLED)
 LAUNCHERS := .venv-launchers
 test-launchers: $(LAUNCHERS)/.installed
 	VAECLI_LAUNCHERS=required OMP_NUM_THREADS=1 RAY_AUTH_MODE=disabled \
-	  $(LAUNCHERS)/bin/python -m pytest -q tests/launchers
+	  $(LAUNCHERS)/bin/python -m pytest -q tests/runs/launch
 
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 $(LAUNCHERS)/.installed: $(INSTALLED) constraints-launchers.txt

@@ -6,10 +6,9 @@ import os
 import subprocess
 import sys
 
+import doors
 import pytest
 from made_runs import make_run
-
-from vaecli.compare import _main
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def compare(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments):
-        code = _main([str(argument) for argument in arguments])
+        code = doors.compare(arguments)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -74,9 +73,13 @@ def test_runs_at_any_depth_and_named_twice_count_once(compare, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "begins"),
-    [("csv", "schedule.beta,seed,"), ("md", "# Comparison of a"), ("html", "<!DOCTYPE html>"),
-     ("latex", "% needs")],
-)  # fmt: skip
+    [
+        ("csv", "schedule.beta,seed,"),
+        ("md", "# Comparison of a"),
+        ("html", "<!DOCTYPE html>"),
+        ("latex", "% needs"),
+    ],
+)
 def test_a_format_is_printed_and_nothing_is_written(compare, tmp_path, kind, begins):
     make_sweep(tmp_path / "a")
     before = sorted(tmp_path.rglob("*"))
@@ -134,12 +137,17 @@ def test_help_needs_neither_torch_nor_matplotlib(tmp_path):
     make_sweep(tmp_path / "a")
     for arguments in (["--help"], ["a", "--format", "csv"]):
         asked = (
-            "import sys\nfrom vaecli.compare import _main\n"
-            f"code = _main({arguments!r})\n"
-            "assert code == 0\n"
+            "import sys, doors\n"
+            f"assert doors.compare({arguments!r}) == 0\n"
             "assert not {'torch', 'matplotlib', 'hydra'} & set(sys.modules)\n"
         )
-        ran = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, env=os.environ,
-                             capture_output=True, text=True, check=False)  # fmt: skip
+        ran = subprocess.run(
+            [sys.executable, "-c", asked],
+            cwd=tmp_path,
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout

@@ -5,9 +5,9 @@ import math
 
 import pytest
 import yaml
+from doors import diagnose
 
 from vaecli.config.compose import CONFIGS
-from vaecli.diagnose import _main
 from vaecli.diagnosis.settings import DiagnosisConfig
 
 FEW = ["diagnosis.samples=60", "trainer.max_steps=20", "data.limit=300"]
@@ -15,8 +15,9 @@ FAST = ["diagnosis.importance_samples=5", "diagnosis.refine_steps=2", "diagnosis
 
 
 @pytest.fixture
-def run(train):
-    ran = train("diagnosis=quick", *FEW)
+def run(train, trained, tmp_path):
+    """A finished run in the working directory."""
+    ran = trained("diagnosis=quick", *FEW).copied(tmp_path / "run")
     assert ran.code == 0
     return ran
 
@@ -24,7 +25,7 @@ def run(train):
 @pytest.fixture
 def again(capsys):
     def call(*arguments):
-        code = _main([str(a) for a in arguments])
+        code = diagnose(arguments)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

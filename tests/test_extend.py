@@ -48,9 +48,12 @@ def test_an_own_strategy_trains_and_its_run_can_be_resumed_and_loaded(own, train
     assert refused.code == 2
     assert "extend" in refused.err
     again = train(
-        "--config-dir", str(tmp_path / "own"), "resume=run", "extend=[rate_target_test]",
+        "--config-dir",
+        str(tmp_path / "own"),
+        "resume=run",
+        "extend=[rate_target_test]",
         "trainer.epochs=13",
-    )  # fmt: skip
+    )
     assert again.code == 0, again.err
     with pytest.raises(UsageError, match="extend"):
         load_run(tmp_path / "run")

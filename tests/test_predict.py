@@ -2,12 +2,10 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
+import doors
 import pytest
-
-from vaecli.predict import _main
 
 MNIST = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,10 +13,9 @@ MNIST = Path(__file__).resolve().parents[2] / "shared" / "data"
 @pytest.fixture
 def predict(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["vae-predict"])
 
     def call(*arguments):
-        code = _main(list(arguments))
+        code = doors.predict(arguments)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -81,12 +78,12 @@ def test_what_cannot_be_predicted_is_refused_and_leaves_nothing(arguments, told,
 
 
 def test_help_is_its_own(predict, capsys):
-    assert _main(["--help"]) == 0
+    assert doors.predict(["--help"]) == 0
     assert capsys.readouterr().out.startswith("vae-predict: at which beta does this data collapse")
 
 
 def test_a_refusal_after_help_in_the_same_process_is_told_all_the_same(predict, capsys):
-    assert _main(["--help"]) == 0
+    assert doors.predict(["--help"]) == 0
     capsys.readouterr()
     code, _, err = predict("model=nosuch")
     assert code == 2

@@ -17,24 +17,62 @@ from vaecli.core.randomness import generator
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {
-    "overrides.yaml", "config.yaml", "config.resolved.yaml", "environment.json", "train.log",
-    "metrics.jsonl", "tensorboard", "checkpoints", "diagnosis.json", "report.html", "plots",
+    "overrides.yaml",
+    "config.yaml",
+    "config.resolved.yaml",
+    "environment.json",
+    "train.log",
+    "metrics.jsonl",
+    "tensorboard",
+    "checkpoints",
+    "diagnosis.json",
+    "report.html",
+    "plots",
     "summary.json",
-}  # fmt: skip
+}
 ROW = {
-    "step", "epoch", "encoder_updates", "decoder_updates", "seconds", "beta", "loss", "elbo",
-    "distortion", "rate", "kl_per_dim", "active_dimensions", "active_units", "mu_variance",
-    "mean_logvar", "images_per_second",
-}  # fmt: skip
+    "step",
+    "epoch",
+    "encoder_updates",
+    "decoder_updates",
+    "seconds",
+    "beta",
+    "loss",
+    "elbo",
+    "distortion",
+    "rate",
+    "kl_per_dim",
+    "active_dimensions",
+    "active_units",
+    "mu_variance",
+    "mean_logvar",
+    "images_per_second",
+}
 FLAT = {
-    "status", "active_dimensions", "total_dimensions", "utilization", "total_kl", "mu_variance",
-    "mean_logvar", "kl_per_dim", "active_units", "elbo", "distortion", "rate", "split", "examples",
+    "status",
+    "active_dimensions",
+    "total_dimensions",
+    "utilization",
+    "total_kl",
+    "mu_variance",
+    "mean_logvar",
+    "kl_per_dim",
+    "active_units",
+    "elbo",
+    "distortion",
+    "rate",
+    "split",
+    "examples",
     "warnings",
-}  # fmt: skip
+}
 
 
-def test_a_run_fills_its_directory_as_the_contract_says(train):
-    ran = train("trainer.epochs=3", "diagnosis.tsne_points=100")
+# With every plot and every part of the diagnosis.
+WHOLE = ("trainer.epochs=3", "diagnosis.tsne_points=100", "diagnosis.refine_steps=2")
+
+
+def test_a_run_fills_its_directory_as_the_contract_says(trained):
+    ran = trained(*WHOLE)
     assert ran.code == 0
     assert {path.name for path in ran.directory.iterdir()} == FILES
     assert len(ran.rows) == 4  # before training and after each epoch
@@ -42,7 +80,7 @@ def test_a_run_fills_its_directory_as_the_contract_says(train):
     assert set(ran.json("diagnosis.json")) >= FLAT
     summary = ran.json("summary.json")
     assert summary["run_state"] == "done"
-    assert summary["overrides"] == ["trainer.epochs=3", "diagnosis.tsne_points=100"]
+    assert summary["overrides"] == list(WHOLE)
     assert {p.name for p in (ran.directory / "checkpoints").iterdir()} == {
         "last.pt",
         "previous.pt",
@@ -55,8 +93,8 @@ def test_a_run_fills_its_directory_as_the_contract_says(train):
     assert "\n" not in ran.err  # no progress bar where nobody looks
 
 
-def test_tensorboard_gets_every_promised_tag_and_no_sub_run(train):
-    ran = train("trainer.epochs=3", "diagnosis.tsne_points=0")
+def test_tensorboard_gets_every_promised_tag_and_no_sub_run(trained):
+    ran = trained(*WHOLE)
     assert not [p for p in (ran.directory / "tensorboard").rglob("*") if p.name.startswith("kl_")]
     events = EventAccumulator(str(ran.directory / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
@@ -144,10 +182,14 @@ def test_a_collapsing_run_warns_while_it_trains_and_says_so_in_its_summary(train
         ("strategy=encoder_steps", "trainer.lr_schedule=cosine", "trainer.optimizer=adamw"),
     ],
 )
-def test_a_run_resumed_halfway_ends_like_one_that_was_never_stopped(train, extra):
-    common = ("diagnosis=quick", "trainer.clip=5.0", *extra)
-    whole = train("trainer.epochs=4", *common, directory="whole")
-    stopped = _stop_in_the_middle(train, common)
+def test_a_run_resumed_halfway_ends_like_one_that_was_never_stopped(train, monkeypatch, extra):
+    common = ("trainer.epochs=4", "diagnosis=quick", "trainer.clip=5.0", "data.limit=600", *extra)
+    whole = train(*common, directory="whole")
+    with monkeypatch.context() as patched:
+        _stop_in_the_middle(patched)
+        stopped = train(*common, directory="stopped")
+    assert stopped.code == 143
+    assert stopped.json("summary.json")["run_state"] == "interrupted"
     resumed = train(f"resume={stopped.directory}", directory="stopped")
     assert resumed.code == 0
     keys = ("step", "loss", "rate", "encoder_updates", "kl_per_dim")
@@ -160,8 +202,8 @@ def test_a_run_resumed_halfway_ends_like_one_that_was_never_stopped(train, extra
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-def _stop_in_the_middle(train, common):
-    """A run of the same config that was interrupted after its second epoch."""
+def _stop_in_the_middle(patched):
+    """A run is interrupted after its second epoch."""
     from vaecli.training import fit, signals
 
     original = fit.Fit.save
@@ -171,14 +213,7 @@ def _stop_in_the_middle(train, common):
         if name == "last" and self.progress.step == 2 * self.batches.per_epoch:
             raise signals.Interrupted(signals.signal.SIGTERM)
 
-    fit.Fit.save = save_then_signal
-    try:
-        ran = train("trainer.epochs=4", *common, directory="stopped")
-    finally:
-        fit.Fit.save = original
-    assert ran.code == 143
-    assert ran.json("summary.json")["run_state"] == "interrupted"
-    return ran
+    patched.setattr(fit.Fit, "save", save_then_signal)
 
 
 def test_a_finished_run_can_be_trained_longer(train):
@@ -190,9 +225,14 @@ def test_a_finished_run_can_be_trained_longer(train):
 
 def test_a_sweep_names_its_directories_and_ends_in_a_table(train, tmp_path):
     ran = train(
-        "-m", "schedule.beta=1,100", "trainer.epochs=4", "diagnosis=quick",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "-m",
+        "schedule.beta=1,100",
+        "trainer.epochs=2",
+        "diagnosis=quick",
+        "data.limit=600",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == 0
     names = sorted(p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir())
     assert names == ["0_schedule.beta=1", "1_schedule.beta=100"]
@@ -222,9 +262,14 @@ def test_a_run_that_fails_does_not_stop_the_sweep(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Fit, "run", fails_for_two)
     ran = train(
-        "-m", "schedule.beta=2,1", "trainer.max_steps=2", "diagnosis=quick", "sweep.stack=off",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "-m",
+        "schedule.beta=2,1",
+        "trainer.max_steps=2",
+        "diagnosis=quick",
+        "sweep.stack=off",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == 1
     assert "RuntimeError: the sky fell" in ran.out.split("Comparison")[0].split("===")[-1]
     assert "Traceback" in (tmp_path / "sweep/0_schedule.beta=2/train.log").read_text()
@@ -244,9 +289,13 @@ def test_a_diverging_run_ends_with_3_and_names_step_and_term(train):
 
 def test_an_experiment_sweeps_without_m(train, tmp_path):
     ran = train(
-        "experiment=count_active_dims", "data=digits", "trainer.max_steps=2",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "experiment=count_active_dims",
+        "data=digits",
+        "trainer.max_steps=2",
+        "diagnosis=quick",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == 0
     assert sorted(p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir()) == [
         f"{i}_model.latent_dim={d}" for i, d in enumerate((10, 32, 64, 128))
@@ -255,8 +304,8 @@ def test_an_experiment_sweeps_without_m(train, tmp_path):
 
 def test_help_lists_three_examples_and_answers_without_torch():
     code = (
-        "import sys, vaecli.train\n"
-        "assert vaecli.train._main(['--help']) == 0\n"
+        "import sys, doors\n"
+        "assert doors.train(['--help']) == 0\n"
         "assert 'torch' not in sys.modules\n"
         "print('checked')"
     )
@@ -299,10 +348,19 @@ def test_a_signal_ends_a_real_process_with_its_checkpoint_and_events(tmp_path, s
     import signal
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "vaecli.train", "trainer.epochs=100000", "diagnosis=quick",
-         f"hydra.run.dir={tmp_path}/run"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "vaecli.train",
+            "trainer.epochs=100000",
+            "diagnosis=quick",
+            f"hydra.run.dir={tmp_path}/run",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.time() + 60
     while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") > 3):

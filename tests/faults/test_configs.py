@@ -10,14 +10,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from doors import train
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaecli.config.compose import CONFIGS
-from vaecli.train import _main
 
-SMALL = ("trainer.max_steps=2", "diagnosis=quick", "diagnosis.samples=60",
-         "diagnosis.importance_samples=2")  # fmt: skip
+SMALL = (
+    "trainer.max_steps=2",
+    "diagnosis=quick",
+    "diagnosis.samples=60",
+    "diagnosis.importance_samples=2",
+)
 
 
 def options(group, without=()):
@@ -33,21 +37,45 @@ REAL = st.one_of(
     st.floats(0, 3, allow_nan=False, allow_subnormal=False).map(lambda x: round(x, 3)),
 )
 NUMBERS = {
-    "data.val_fraction": REAL, "data.limit": st.sampled_from([-1, 0, 1, 3, 40, 300, "null"]),
-    "data.seed": WHOLE, "data.image_size": st.sampled_from([-1, 0, 1, 4, 8, 9, 16, "null", "x"]),
-    "model.latent_dim": WHOLE, "model.encoder_width": WHOLE, "model.encoder_depth": WHOLE,
-    "decoder.width": WHOLE, "decoder.depth": WHOLE, "decoder.receptive_field": WHOLE,
-    "likelihood.sigma": REAL, "schedule.beta": REAL, "schedule.start": REAL,
-    "schedule.warmup": REAL, "schedule.warmup_steps": WHOLE, "schedule.warmup_epochs": REAL,
-    "schedule.cycles": WHOLE, "schedule.ratio": REAL, "strategy.free_nats": REAL,
-    "strategy.delta": REAL, "strategy.delta_per_dim": REAL, "strategy.encoder_steps": WHOLE,
-    "strategy.encoder_lr_factor": REAL, "strategy.aggressive_max_updates": WHOLE,
-    "strategy.aggressive_window": WHOLE, "trainer.epochs": REAL, "trainer.batch_size": WHOLE,
-    "trainer.lr": REAL, "trainer.weight_decay": REAL, "trainer.clip": REAL,
-    "trainer.evaluate_every": REAL, "trainer.checkpoint_every": REAL, "trainer.max_seconds": REAL,
-    "diagnosis.threshold": REAL, "diagnosis.samples": WHOLE, "diagnosis.aggregate": WHOLE,
-    "diagnosis.importance_samples": st.sampled_from([-1, 0, 1, 2, "x"]), "seed": WHOLE,
-}  # fmt: skip
+    "data.val_fraction": REAL,
+    "data.limit": st.sampled_from([-1, 0, 1, 3, 40, 300, "null"]),
+    "data.seed": WHOLE,
+    "data.image_size": st.sampled_from([-1, 0, 1, 4, 8, 9, 16, "null", "x"]),
+    "model.latent_dim": WHOLE,
+    "model.encoder_width": WHOLE,
+    "model.encoder_depth": WHOLE,
+    "decoder.width": WHOLE,
+    "decoder.depth": WHOLE,
+    "decoder.receptive_field": WHOLE,
+    "likelihood.sigma": REAL,
+    "schedule.beta": REAL,
+    "schedule.start": REAL,
+    "schedule.warmup": REAL,
+    "schedule.warmup_steps": WHOLE,
+    "schedule.warmup_epochs": REAL,
+    "schedule.cycles": WHOLE,
+    "schedule.ratio": REAL,
+    "strategy.free_nats": REAL,
+    "strategy.delta": REAL,
+    "strategy.delta_per_dim": REAL,
+    "strategy.encoder_steps": WHOLE,
+    "strategy.encoder_lr_factor": REAL,
+    "strategy.aggressive_max_updates": WHOLE,
+    "strategy.aggressive_window": WHOLE,
+    "trainer.epochs": REAL,
+    "trainer.batch_size": WHOLE,
+    "trainer.lr": REAL,
+    "trainer.weight_decay": REAL,
+    "trainer.clip": REAL,
+    "trainer.evaluate_every": REAL,
+    "trainer.checkpoint_every": REAL,
+    "trainer.max_seconds": REAL,
+    "diagnosis.threshold": REAL,
+    "diagnosis.samples": WHOLE,
+    "diagnosis.aggregate": WHOLE,
+    "diagnosis.importance_samples": st.sampled_from([-1, 0, 1, 2, "x"]),
+    "seed": WHOLE,
+}
 WORDS = {
     "data.binarise": st.sampled_from(["none", "threshold", "static", "dynamic", "yes"]),
     "trainer.optimizer": st.sampled_from(["adam", "adamw", "sgd"]),
@@ -63,15 +91,17 @@ def compositions(draw):
     """Overrides: some groups, then some keys, of which the chosen options may lack a few."""
     groups = {
         "data": st.sampled_from(["digits", "digits", "gaussian"]),
-        "model": options("model"), "decoder": options("decoder"),
-        "likelihood": options("likelihood"), "schedule": options("schedule"),
+        "model": options("model"),
+        "decoder": options("decoder"),
+        "likelihood": options("likelihood"),
+        "schedule": options("schedule"),
         "strategy": st.one_of(
             options("strategy"),
             st.lists(options("strategy"), min_size=1, max_size=2).map(
                 lambda names: f"[{','.join(names)}]"
             ),
         ),
-    }  # fmt: skip
+    }
     chosen = draw(st.lists(st.sampled_from(sorted(groups)), unique=True, max_size=5))
     overrides = [f"{group}={draw(groups[group])}" for group in chosen]
     keys = {**NUMBERS, **WORDS}
@@ -83,7 +113,7 @@ def check(overrides):
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = _main([*SMALL, *overrides, "hydra.run.dir=run"])
+            code = train([*SMALL, *overrides, "hydra.run.dir=run"])
         told = f"{code}: {' '.join(overrides)}\n{out.getvalue()[-3000:]}\n{err.getvalue()}"
         assert "Traceback" not in out.getvalue() + err.getvalue(), told
         if code == 2:
@@ -94,37 +124,42 @@ def check(overrides):
             assert (code, summary["run_state"]) in {(0, "done"), (3, "diverged")}, told
 
 
-LENIENT = {"deadline": None, "derandomize": True, "database": None,
-           "suppress_health_check": list(HealthCheck)}  # fmt: skip
-
-
-@settings(max_examples=60, **LENIENT)
 @given(compositions())
 def test_a_composition_trains_and_is_diagnosed_or_is_refused(overrides):
     check(overrides)
 
 
 @pytest.mark.faults
-@settings(max_examples=600, **LENIENT)
+@settings(max_examples=600)
 @given(compositions())
 def test_six_hundred_compositions_train_and_are_diagnosed_or_are_refused(overrides):
     check(overrides)
 
 
 OPTIONS = {  # of the keys that only some options have
-    "decoder.receptive_field": "model=pixelcnn", "likelihood.sigma": "likelihood=gaussian",
-    "schedule.start": "schedule=linear", "schedule.warmup": "schedule=linear",
-    "schedule.warmup_steps": "schedule=linear", "schedule.warmup_epochs": "schedule=linear",
-    "schedule.cycles": "schedule=cyclical", "schedule.ratio": "schedule=cyclical",
-    "strategy.free_nats": "strategy=free_bits", "strategy.delta": "strategy=delta_vae",
+    "decoder.receptive_field": "model=pixelcnn",
+    "likelihood.sigma": "likelihood=gaussian",
+    "schedule.start": "schedule=linear",
+    "schedule.warmup": "schedule=linear",
+    "schedule.warmup_steps": "schedule=linear",
+    "schedule.warmup_epochs": "schedule=linear",
+    "schedule.cycles": "schedule=cyclical",
+    "schedule.ratio": "schedule=cyclical",
+    "strategy.free_nats": "strategy=free_bits",
+    "strategy.delta": "strategy=delta_vae",
     "strategy.delta_per_dim": "strategy=delta_vae",
     "strategy.encoder_steps": "strategy=encoder_steps",
     "strategy.encoder_lr_factor": "strategy=encoder_steps",
     "strategy.aggressive_max_updates": "strategy=aggressive",
     "strategy.aggressive_window": "strategy=aggressive",
-}  # fmt: skip
-MORE = ["diagnosis.refine_steps", "diagnosis.baseline_steps", "diagnosis.ablation",
-        "diagnosis.autoregressive_examples", "trainer.max_steps"]  # fmt: skip
+}
+MORE = [
+    "diagnosis.refine_steps",
+    "diagnosis.baseline_steps",
+    "diagnosis.ablation",
+    "diagnosis.autoregressive_examples",
+    "trainer.max_steps",
+]
 
 
 @pytest.mark.faults

@@ -3,14 +3,13 @@
 import contextlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
+import processes
 import pytest
 from endings import ending
 
@@ -47,13 +46,7 @@ def disk(tmp_path):
 
 def command(door, *arguments, cwd, most_bytes=None):
     """A door of vaecli in a process of its own, which may write no file larger than that."""
-    limits = (most_bytes, most_bytes)
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits) if most_bytes else None
-    return subprocess.run(
-        [sys.executable, "-m", f"vaecli.{door}", *map(str, arguments)], cwd=cwd, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=False,
-        preexec_fn=limit, timeout=120,
-    )  # fmt: skip
+    return processes.run(f"doors.{door}", *arguments, cwd=cwd, most_bytes=most_bytes)
 
 
 def refused(done, *words):
@@ -62,12 +55,11 @@ def refused(done, *words):
     assert any(word in told for word in words), told
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("whole")
-    done = command("train", *SHORT, "hydra.run.dir=run", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return cwd / "run"
+@pytest.fixture
+def whole(trained):
+    ran = trained(*SHORT)
+    assert ran.code == 0, ran.err
+    return ran.directory
 
 
 def goes_on(run, whole, cwd):
@@ -92,12 +84,11 @@ def test_a_run_on_a_full_disk_ends_and_goes_on_where_there_is_room(
     goes_on(run, whole, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def whole_sweep(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("whole_sweep")
-    done = command("train", "-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return cwd / "sweep"
+@pytest.fixture
+def whole_sweep(trained):
+    ran = trained("-m", *SHORT, "seed=0,1")
+    assert ran.code == 0, ran.err
+    return ran.directory
 
 
 @pytest.mark.parametrize("kilobytes", all_of(32, 60, 3000))
@@ -126,10 +117,15 @@ def test_a_sweep_that_is_terminated_on_a_full_disk_says_so_and_compares(disk, tm
     asked += ["trainer.checkpoint_every=100000", "diagnosis=quick", f"hydra.sweep.dir={place}/s"]
     with open(tmp_path / "told", "w", encoding="utf-8") as told:
         process = subprocess.Popen(
-            [sys.executable, "-m", "vaecli.train", *asked], stdout=told, stderr=told,
+            [sys.executable, "-m", "vaecli.train", *asked],
+            stdout=told,
+            stderr=told,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
+        deadline = time.monotonic() + 60
         while not list(place.glob("s/*/metrics.jsonl")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         with contextlib.suppress(OSError), open(place / "fill", "wb", buffering=0) as file:
             while True:
@@ -168,26 +164,33 @@ def test_a_diagnosis_and_a_comparison_that_cannot_be_written_leave_nothing(whole
 def test_a_console_that_takes_nothing_does_not_end_a_run(tmp_path):
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "vaecli.train", "trainer.max_steps=2", "diagnosis=quick",
-             "hydra.run.dir=run"], cwd=tmp_path, stdout=full, check=False,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "vaecli.train",
+                "trainer.max_steps=2",
+                "diagnosis=quick",
+                "hydra.run.dir=run",
+            ],
+            cwd=tmp_path,
+            stdout=full,
+            check=False,
+            timeout=120,
+        )
     assert done.returncode == 0
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["run_state"] == "done"
 
 
 def test_a_directory_that_is_removed_ends_the_run_with_a_word(tmp_path):
-    import threading
-
     run = tmp_path / "run"
-
-    def remove():
-        while not (run / "checkpoints" / "last.pt").exists():
-            threading.Event().wait(0.01)
-        shutil.rmtree(run, ignore_errors=True)
-
-    remover = threading.Thread(target=remove)
-    remover.start()
-    done = command("train", "trainer.epochs=2000", f"hydra.run.dir={run}", cwd=tmp_path)
-    remover.join()
+    started = processes.start(
+        "doors.train", "trainer.epochs=2000", f"hydra.run.dir={run}", cwd=tmp_path
+    )
+    deadline = time.monotonic() + 60
+    while not (run / "checkpoints" / "last.pt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    shutil.rmtree(run, ignore_errors=True)
+    done = started.wait()
     assert done.returncode == 1
     refused(done, "No such file or directory")

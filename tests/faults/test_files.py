@@ -58,9 +58,9 @@ def test_no_flipped_bit_and_no_cut_goes_unnoticed(content, tmp_path):
     assert refused > 100
 
 
-def test_a_damaged_last_checkpoint_costs_the_updates_since_the_one_before(train):
-    whole = train(*SHORT, directory="whole")
-    ran = train(*SHORT)
+def test_a_damaged_last_checkpoint_costs_the_updates_since_the_one_before(train, trained, tmp_path):
+    whole = trained(*SHORT)
+    ran = whole.copied(tmp_path / "run")
     last = ran.directory / "checkpoints" / "last.pt"
     last.write_bytes(last.read_bytes()[:-1000])
     resumed = train("resume=run")
@@ -80,9 +80,9 @@ def test_a_damaged_last_checkpoint_costs_the_updates_since_the_one_before(train)
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.ESTALE])
 def test_a_disk_that_takes_no_more_ends_the_run_with_its_earlier_checkpoint(
-    train, monkeypatch, tmp_path, number
+    train, trained, monkeypatch, tmp_path, number
 ):
-    whole = train(*SHORT, directory="whole")
+    whole = trained(*SHORT)
     fsync, first = os.fsync, tmp_path / "run" / "checkpoints" / "last.pt"
 
     def full(file):

@@ -12,30 +12,58 @@ import shutil
 
 import pytest
 import yaml
+from doors import compare, diagnose, train
 
-from vaecli.compare import _main as compare
-from vaecli.diagnose import _main as diagnose
-from vaecli.train import _main as train_main
-
-TINY = ("trainer.max_steps=2", "diagnosis=quick", "data.limit=300", "diagnosis.samples=50",
-        "diagnosis.importance_samples=2")  # fmt: skip
+TINY = (
+    "trainer.max_steps=2",
+    "diagnosis=quick",
+    "data.limit=300",
+    "diagnosis.samples=50",
+    "diagnosis.importance_samples=2",
+)
 FILES = (
-    "config.resolved.yaml", "config.yaml", "overrides.yaml", "summary.json", "metrics.jsonl",
-    "diagnosis.json", "environment.json", "checkpoints/last.pt", "checkpoints/best.pt",
-)  # fmt: skip
+    "config.resolved.yaml",
+    "config.yaml",
+    "overrides.yaml",
+    "summary.json",
+    "metrics.jsonl",
+    "diagnosis.json",
+    "environment.json",
+    "checkpoints/last.pt",
+    "checkpoints/best.pt",
+)
 HOSTILE = (
-    None, True, -1, 0, 10**30, 1e308, "", "\x00", "../../../etc/passwd", "/dev/zero", "~",
-    "${oc.env:HOME}", "${seed}", "${nothing}", "???", "<script>alert(1)</script>", [], {}, [[]],
-    {"_target_": "os.system"}, "!!python/object/apply:os.system ['true']", "os", "é" * 300,
-)  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1e308,
+    "",
+    "\x00",
+    "../../../etc/passwd",
+    "/dev/zero",
+    "~",
+    "${oc.env:HOME}",
+    "${seed}",
+    "${nothing}",
+    "???",
+    "<script>alert(1)</script>",
+    [],
+    {},
+    [[]],
+    {"_target_": "os.system"},
+    "!!python/object/apply:os.system ['true']",
+    "os",
+    "é" * 300,
+)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("whole") / "run"
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert train_main([*TINY, f"hydra.run.dir={directory}"]) == 0
-    return directory
+@pytest.fixture
+def whole(trained):
+    ran = trained(*TINY)
+    assert ran.code == 0
+    return ran.directory
 
 
 def damage(run, rng):
@@ -99,12 +127,12 @@ def ended(door, arguments):
 def open_every_way(run, number):
     """Each way to open a run of somebody else's, with its answer."""
     doors = [
-        (train_main, [f"resume={run}", "trainer.max_steps=3", *TINY[1:]]),
-        (diagnose, [str(run), "--samples", "50"]),
+        (train, [f"resume={run}", "trainer.max_steps=3", *TINY[1:]]),
+        (diagnose, [run, "--samples", 50, "diagnosis.tsne_points=0", "diagnosis.refine_steps=2"]),
         (compare, [str(run), "--out", str(run.parent / "compared")]),
     ]
     door, arguments = doors[number % len(doors)]
-    return door.__module__, *ended(door, arguments)
+    return door.__name__, *ended(door, arguments)
 
 
 def check(number, whole, place):

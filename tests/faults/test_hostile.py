@@ -10,20 +10,31 @@ from collections import OrderedDict
 import pytest
 import torch
 import yaml
+from doors import compare, diagnose
+from doors import train as vae_train
 
 from vaecli import load_run
-from vaecli.compare import _main as compare
 from vaecli.core.errors import UsageError
-from vaecli.diagnose import _main as diagnose
-from vaecli.train import _main as train_main
 from vaecli.training import checkpoint
 
 LINKED = ("train.log", "summary.json.tmp", "checkpoints/last.pt", "tensorboard", "plots")
 
 
+# Every part of a diagnosis and its page, as small as they can be.
+FEW = (
+    "--samples",
+    "50",
+    "diagnosis.importance_samples=2",
+    "diagnosis.refine_steps=2",
+    "diagnosis.tsne_points=0",
+    "diagnosis.plots=false",
+)
+
+
 @pytest.fixture
-def run(train, smoke):
-    ran = train(*smoke)
+def run(train, trained, smoke, tmp_path):
+    """A finished run in the working directory, its own to be damaged."""
+    ran = trained(*smoke).copied(tmp_path / "run")
     assert ran.code == 0
     return ran.directory
 
@@ -89,11 +100,18 @@ def vast():
 
 @pytest.mark.parametrize(
     "content",
-    [Evil(os.system, ("true",)), Evil(bytearray, (10**12,)), Evil(vast, ()), {"x": Evil(print, ())},
-     torch.sparse_coo_tensor(torch.zeros(1, 0), torch.zeros(0), (10**12,), check_invariants=False),
-     OrderedDict(model=vast())],
+    [
+        Evil(os.system, ("true",)),
+        Evil(bytearray, (10**12,)),
+        Evil(vast, ()),
+        {"x": Evil(print, ())},
+        torch.sparse_coo_tensor(
+            torch.zeros(1, 0), torch.zeros(0), (10**12,), check_invariants=False
+        ),
+        OrderedDict(model=vast()),
+    ],
     ids=["system", "bytes", "function", "within", "sparse", "expanded"],
-)  # fmt: skip
+)
 def test_a_checkpoint_that_names_or_claims_too_much_is_damaged(tmp_path, content):
     path = tmp_path / "x.pt"
     torch.save({"format": checkpoint.FORMAT, "model": content}, path)
@@ -124,10 +142,15 @@ def test_lists_that_repeat_each_other_take_no_time(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value", "told"),
-    [("model.latent_dim", 10**9, "10,000"), ("model.encoder_width", 10**10, "GiB"),
-     ("model.encoder_width", 10**15, "GiB"), ("model.encoder_depth", 10**9, "at most 1000"),
-     ("decoder.width", 10**9, "GiB"), ("decoder.depth", 10**9, "at most 1000")],
-)  # fmt: skip
+    [
+        ("model.latent_dim", 10**9, "10,000"),
+        ("model.encoder_width", 10**10, "GiB"),
+        ("model.encoder_width", 10**15, "GiB"),
+        ("model.encoder_depth", 10**9, "at most 1000"),
+        ("decoder.width", 10**9, "GiB"),
+        ("decoder.depth", 10**9, "at most 1000"),
+    ],
+)
 def test_a_config_of_vast_sizes_is_refused_before_they_are_allocated(
     run, train, capsys, key, value, told
 ):
@@ -205,10 +228,15 @@ def test_no_config_of_the_runs_own_is_composed(run, train, tmp_path, file):
     (run / "own.yaml").write_text("# @package _global_\n" + own)
     up = "../" * 30 + str(run / "own")
     for override in (
-        f"trainer={up}", f"+trainer@seed={up}", f"experiment=[{up}]", f"data='{up}'",
-        f"sweep.inside='experiment=[{up}] seed=1'", f"sweep.inside='seed=1','data={up}'",
-        f"sweep.inside=choice('model={up}')", "sweep.inside='hydra.callbacks=1'",
-    ):  # fmt: skip
+        f"trainer={up}",
+        f"+trainer@seed={up}",
+        f"experiment=[{up}]",
+        f"data='{up}'",
+        f"sweep.inside='experiment=[{up}] seed=1'",
+        f"sweep.inside='seed=1','data={up}'",
+        f"sweep.inside=choice('model={up}')",
+        "sweep.inside='hydra.callbacks=1'",
+    ):
         (run / file).write_text(yaml.safe_dump([override]))
         ran = train("resume=run", "trainer.max_steps=3")
         assert ran.code == 2
@@ -261,7 +289,7 @@ def test_what_a_file_writes_to_the_terminal_is_no_command_to_it(run, capsys):
 def test_a_command_that_is_proposed_is_no_command_to_the_terminal(run, capsys):
     overrides = yaml.safe_load((run / "overrides.yaml").read_text())
     (run / "overrides.yaml").write_text(yaml.safe_dump([*overrides, "data.seed='\x1b]0;t\x07'"]))
-    assert diagnose([str(run), "diagnosis.tsne_points=0"]) == 0
+    assert diagnose([run, *FEW]) == 0
     told = capsys.readouterr().out
     assert "?]0;t?" in told
     assert "\x1b" not in told
@@ -280,8 +308,8 @@ def test_a_key_that_is_no_word_is_refused(run, train, tmp_path, capsys, file, li
             config.write(f"{line}\n")
     (sweep / "sweep.yaml").write_text("- seed=0,1\n- trainer.max_steps=2\n")
     ends = [train("resume=run", "trainer.max_steps=3")[:3]]
-    for door, arguments in ((diagnose, [run]), (compare, [tmp_path]), (train_main, [sweep])):
-        typed = [f"resume={a}" if door is train_main else str(a) for a in arguments]
+    resumed = [f"resume={sweep}"]
+    for door, typed in ((diagnose, [run, *FEW]), (compare, [tmp_path]), (vae_train, resumed)):
         ends.append((door(typed), *capsys.readouterr()))
     for code, out, err in ends:
         assert code in (0, 1, 2)
@@ -289,8 +317,10 @@ def test_a_key_that_is_no_word_is_refused(run, train, tmp_path, capsys, file, li
 
 
 @pytest.mark.parametrize("updates", ['"x"', "null", "[1]", "{}", "1e400", "true"])
-def test_a_number_of_updates_that_is_none_is_no_finished_run(train, tmp_path, smoke, updates):
-    made = train("-m", *smoke, "seed=0,1", "hydra.sweep.dir=sweep", directory=None)
+def test_a_number_of_updates_that_is_none_is_no_finished_run(
+    train, trained, tmp_path, smoke, updates
+):
+    made = trained("-m", *smoke, "seed=0,1").copied(tmp_path / "sweep")
     assert made.code == 0
     path = tmp_path / "sweep" / "0_seed=0" / "summary.json"
     text = re.sub(r'"decoder_updates": \d+', f'"decoder_updates": {updates}', path.read_text())

@@ -1,34 +1,51 @@
 """Killed with SIGKILL at any moment and resumed, a run ends bit for bit as if nothing had been."""
 
 import random
-import subprocess
-import sys
-from pathlib import Path
 
+import processes
 import pytest
 from endings import ending
 
-SHORT = ("diagnosis=quick", "data.limit=500", "trainer.epochs=6", "diagnosis.samples=100",
-         "diagnosis.importance_samples=2")  # fmt: skip
+SHORT = (
+    "diagnosis=quick",
+    "data.limit=500",
+    "trainer.epochs=6",
+    "diagnosis.samples=100",
+    "diagnosis.importance_samples=2",
+)
 SCENARIOS = {
     "plain": ("schedule=linear",),
     "dynamic pixels": ("data.binarise=dynamic", "strategy=free_bits", "trainer.clip=2"),
     "aggressive": ("strategy=aggressive", "strategy.aggressive_max_updates=10"),
-    "encoder steps": ("strategy=encoder_steps", "trainer.lr_schedule=cosine", "schedule=cyclical",
-                      "trainer.checkpoint_every=1.7", "trainer.evaluate_every=0.4"),
-    "stack": ("-m", "schedule.beta=0.5,4", "seed=0,1", "strategy=encoder_steps"),
+    "encoder steps": (
+        "strategy=encoder_steps",
+        "trainer.lr_schedule=cosine",
+        "schedule=cyclical",
+        "trainer.checkpoint_every=1.7",
+        "trainer.evaluate_every=0.4",
+    ),
+    "stack": (
+        "-m",
+        "schedule.beta=0.5,4",
+        "seed=0,1",
+        "strategy=encoder_steps",
+        "trainer.epochs=3",
+    ),
     # Convolutions are rounded by the size of the stack.
-    "stack of cnn": ("-m", "model=cnn", "seed=0,1,2", "trainer.epochs=4"),
-    "sweep": ("-m", "strategy=none,committed_rate", "seed=0,1", "sweep.stack=off",
-              "trainer.epochs=3"),
-}  # fmt: skip
+    "stack of cnn": ("-m", "model=cnn", "seed=0,1,2", "trainer.epochs=2"),
+    "sweep": (
+        "-m",
+        "strategy=none,committed_rate",
+        "seed=0,1",
+        "sweep.stack=off",
+        "trainer.epochs=3",
+    ),
+}
 
 
-def killed(last, directory, *arguments):
+def vae_train_killed(last, directory, *arguments):
     """vae-train, killed at its event number `last`; (exit code, standard error)."""
-    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(last),
-               str(directory), *arguments]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = processes.run("killed.train", last, directory, *arguments, cwd=directory.parent)
     return done.returncode, done.stderr
 
 
@@ -44,18 +61,19 @@ def runs(directory):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
+def undisturbed(once):
     """By scenario: how a run that nobody disturbs ends, and how many events it has."""
-    known = {}
 
     def find(name):
-        if name not in known:
-            directory = tmp_path_factory.mktemp("undisturbed") / "run"
-            code, told = killed(0, directory, *started(name, directory))
+        def fill(place):
+            code, told = vae_train_killed(0, place / "run", *started(name, place / "run"))
             assert code == 0, told
-            endings = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
-            known[name] = endings, int(told.splitlines()[-1])
-        return known[name]
+            (place / "events").write_text(told.splitlines()[-1])
+
+        place = once(f"undisturbed {name}", fill)
+        directory = place / "run"
+        endings = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
+        return endings, int((place / "events").read_text())
 
     return find
 
@@ -63,12 +81,12 @@ def undisturbed(tmp_path_factory):
 def kill_and_compare(name, number, directory, undisturbed):
     expected, events = undisturbed(name)
     rng = random.Random(f"{name} {number}")
-    code, told = killed(rng.randint(1, events), directory, *started(name, directory))
+    code, told = vae_train_killed(rng.randint(1, events), directory, *started(name, directory))
     assert code == -9, told
     while rng.random() < 0.3:  # and again, while it goes on
-        code, told = killed(rng.randint(1, events), directory, *_again(name, directory))
+        code, told = vae_train_killed(rng.randint(1, events), directory, *_again(name, directory))
         assert code in (-9, 0), told
-    code, told = killed(0, directory, *_again(name, directory))
+    code, told = vae_train_killed(0, directory, *_again(name, directory))
     assert code == 0, told
     found = {str(run.relative_to(directory)): ending(run) for run in runs(directory)}
     assert found.keys() == expected.keys()
@@ -105,27 +123,28 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("saved", [1, 5])
 def test_a_stack_killed_between_its_members_checkpoints_goes_on_as_one(
-    train, monkeypatch, tmp_path, saved
+    train, trained, monkeypatch, tmp_path, saved
 ):
     """Run by run they are written; a convolution is rounded by the size of the stack."""
-    asked = ("-m", *SHORT, "model=cnn", "seed=0,1,2", "trainer.epochs=3")
-    assert train(*asked, "hydra.sweep.dir=whole", directory=None).code == 0
+    asked = ("-m", *SHORT, "model=cnn", "seed=0,1,2", "trainer.epochs=2")
+    whole = trained(*asked)
+    assert whole.code == 0
     from vaecli.training.fit import Fit
 
     save, written = Fit.save, []
 
-    def killed(self, name):
+    def save_and_die(self, name):
         save(self, name)
         written.extend([name] * (name == "last"))
         if len(written) == saved:
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fit, "save", killed)
+        patched.setattr(Fit, "save", save_and_die)
         with pytest.raises(Killed):
             train(*asked, "hydra.sweep.dir=sweep", directory=None)
     again = train("resume=sweep")
     assert again.code == 0
     assert "runs 1 to 3 of 3, trained together" in again.out
-    for run in runs(tmp_path / "whole"):
+    for run in runs(whole.directory):
         assert ending(tmp_path / "sweep" / run.name) == ending(run)

@@ -2,16 +2,22 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
+import processes
 import pytest
 from endings import ending
 
 from vaecli.training import checkpoint
 
-SHORT = ("trainer.epochs=4", "data.limit=400", "diagnosis.samples=100", "diagnosis.tsne_points=0")
+DRAWN = (
+    "trainer.epochs=4",
+    "data.limit=400",
+    "diagnosis.samples=100",
+    "diagnosis.tsne_points=0",
+    "diagnosis.refine_steps=2",
+    "diagnosis.importance_samples=5",
+)
+SHORT = (*DRAWN, "diagnosis.plots=false")
 
 
 def signalled(monkeypatch, *numbers, step=5):
@@ -30,11 +36,13 @@ def signalled(monkeypatch, *numbers, step=5):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(train, monkeypatch, number, code):
-    whole = train(*SHORT, directory="whole")
+def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(
+    train, trained, monkeypatch, number, code
+):
+    whole = trained(*DRAWN)
     with monkeypatch.context() as patched:
         signalled(patched, number)
-        ran = train(*SHORT)
+        ran = train(*DRAWN)
     assert ran.code == code
     saved = checkpoint.load(ran.directory / "checkpoints" / "last.pt")
     assert saved["progress"]["step"] == 6  # the update that it was in is made
@@ -43,8 +51,11 @@ def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(train, monkeypatc
     assert f"(interrupted, {number.name})" in page
     assert f"vae-train resume={ran.directory}" in page
     assert {path.stem for path in (ran.directory / "plots").iterdir()} == {
-        "kl_heatmap", "active_over_training", "rate_distortion", "kl_per_dim",
-    }  # fmt: skip
+        "kl_heatmap",
+        "active_over_training",
+        "rate_distortion",
+        "kl_per_dim",
+    }
     assert not (ran.directory / "diagnosis.json").exists()
     assert train("resume=run").code == 0
     assert "NOT DIAGNOSED" not in (ran.directory / "report.html").read_text()
@@ -83,16 +94,15 @@ def test_a_second_sigint_stops_in_the_middle_of_an_update(train, monkeypatch, fi
     monkeypatch.undo()
 
 
-def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, tmp_path):
+def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, trained, tmp_path):
     """An update that outlasts the grace between SIGTERM and SIGKILL: no time for a checkpoint."""
-    whole = train(*SHORT, directory="whole")
-    run, killed = tmp_path / "run", str(Path(__file__).with_name("killed.py"))
-    command = [sys.executable, killed, "--terminated", "0.5", "120", str(run), *SHORT,
-               f"hydra.run.dir={run}"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    whole = trained(*SHORT)
+    run = tmp_path / "run"
+    asked = (*SHORT, f"hydra.run.dir={run}")
+    done = processes.run("killed.terminate", 0.5, 55, run, *asked, cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL, done.stderr
     saved = checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")
-    assert saved["progress"]["step"] > 0
+    assert 0 < saved["progress"]["step"] < 12
     resumed = train("resume=run")
     assert resumed.code == 0
     assert f"from step {saved['progress']['step']}" in resumed.out
@@ -100,10 +110,12 @@ def test_cut_off_after_sigterm_it_loses_the_updates_since_its_checkpoint(train, 
 
 
 @pytest.mark.parametrize("strategy", ["encoder_steps", "aggressive"])
-def test_a_signal_before_the_first_decoder_update_costs_nothing(train, monkeypatch, strategy):
+def test_a_signal_before_the_first_decoder_update_costs_nothing(
+    train, trained, monkeypatch, strategy
+):
     """The encoder has moved and the step is still 0: the first evaluation is not made again."""
     asked = (*SHORT, "diagnosis=quick", f"strategy={strategy}")
-    whole = train(*asked, directory="whole")
+    whole = trained(*asked)
     with monkeypatch.context() as patched:
         signalled(patched, signal.SIGTERM, step=0)
         ran = train(*asked)
@@ -113,9 +125,9 @@ def test_a_signal_before_the_first_decoder_update_costs_nothing(train, monkeypat
     assert ending(ran.directory) == ending(whole.directory)
 
 
-def test_a_second_sigint_in_the_middle_of_a_checkpoint_is_no_failure(train, monkeypatch):
+def test_a_second_sigint_in_the_middle_of_a_checkpoint_is_no_failure(train, trained, monkeypatch):
     """The first leads straight to it, and who is impatient presses again."""
-    whole = train(*SHORT, directory="whole")
+    whole = trained(*SHORT)
     original = os.fsync
 
     def fsync(file):

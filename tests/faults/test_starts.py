@@ -1,23 +1,18 @@
 """Many starts at once: each gets a directory of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import processes
 import pytest
 
 from vaecli.core.rundir import SUMMARY, RunDirectory
 
-FROZEN = Path(__file__).with_name("frozen.py")
-
 
 def start(cwd, seed):
-    command = [sys.executable, str(FROZEN), "trainer=fast", "diagnosis=quick", f"seed={seed}"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    quick = ("trainer.max_steps=2", "diagnosis=quick", "data.limit=300")
+    return processes.run("frozen.train", *quick, f"seed={seed}", cwd=cwd)
 
 
 def starts(cwd, count, at_once):

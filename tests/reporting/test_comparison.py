@@ -61,9 +61,10 @@ def test_strategies_that_work_together_are_one_choice(sweep):
 def test_keys_that_follow_from_a_choice_are_no_columns(sweep):
     sweep("strategy=none", "data=digits")
     made = sweep(
-        "strategy=free_bits", "data=mnist",
+        "strategy=free_bits",
+        "data=mnist",
         config={"strategy.free_nats": 0.25, "trainer.epochs": 30.0, "trainer.lr": 0.001},
-    )  # fmt: skip
+    )
     assert collect(made).keys == ("data", "strategy")
 
 
@@ -89,9 +90,17 @@ def test_a_typed_key_was_swept_though_it_follows_the_choices(sweep):
 
 @pytest.mark.parametrize(
     "key",
-    ["diagnosis.samples", "device", "data.root", "data.download", "resume",
-     "trainer.checkpoint_every", "sweep.stack", "seed"],
-)  # fmt: skip
+    [
+        "diagnosis.samples",
+        "device",
+        "data.root",
+        "data.download",
+        "resume",
+        "trainer.checkpoint_every",
+        "sweep.stack",
+        "seed",
+    ],
+)
 def test_what_has_no_part_in_training_is_never_swept(sweep, key):
     sweep(f"{key}=1")
     made = sweep(f"{key}=2")
@@ -129,8 +138,11 @@ def test_files_of_one_name_without_a_digest_are_two(sweep):
 def test_digests_of_other_parts_of_one_file_make_it_no_other_data(sweep):
     for limit in (100, 200):
         for place in ("a", "b"):  # a copy, known by the digest of each part
-            made = sweep(f"data.limit={limit}", data_digest=f"d{limit}",
-                         config={"data.name": "npz", "data.path": f"/{place}/x.npz"})  # fmt: skip
+            made = sweep(
+                f"data.limit={limit}",
+                data_digest=f"d{limit}",
+                config={"data.name": "npz", "data.path": f"/{place}/x.npz"},
+            )
     comparison = collect(made)
     assert comparison.keys == ("data.limit",)
     assert [len(s.runs) for s in comparison.settings] == [2, 2]
@@ -220,12 +232,19 @@ def test_rankings_stay_within_one_beta_and_one_data_set(sweep):
     for data in ("digits", "mnist"):
         for beta in (1, 4):
             for strategy, loss in (("none", 5.0), ("free_bits", 4.0)):
-                made = sweep(f"data={data}", f"schedule.beta={beta}", f"strategy={strategy}",
-                             validation_loss=loss + beta)  # fmt: skip
+                made = sweep(
+                    f"data={data}",
+                    f"schedule.beta={beta}",
+                    f"strategy={strategy}",
+                    validation_loss=loss + beta,
+                )
     rankings = collect(made).rankings()
     assert [where for where, _ in rankings] == [
-        "data digits, beta 1", "data digits, beta 4", "data mnist, beta 1", "data mnist, beta 4"
-    ]  # fmt: skip
+        "data digits, beta 1",
+        "data digits, beta 4",
+        "data mnist, beta 1",
+        "data mnist, beta 4",
+    ]
     for where, ranked in rankings:
         assert [s.values["strategy"] for s in ranked] == ["free_bits", "none"]
         assert len({(s.values["data"], s.values["schedule.beta"]) for s in ranked}) == 1, where
@@ -234,8 +253,11 @@ def test_rankings_stay_within_one_beta_and_one_data_set(sweep):
 def test_losses_of_other_pixels_are_not_compared(sweep):
     for binarise in ("none", "dynamic"):
         for strategy in ("none", "free_bits"):
-            made = sweep(f"strategy={strategy}", f"data.binarise={binarise}",
-                         config={"data.limit": 100 + len(binarise)})  # fmt: skip
+            made = sweep(
+                f"strategy={strategy}",
+                f"data.binarise={binarise}",
+                config={"data.limit": 100 + len(binarise)},
+            )
     groups = collect(made).comparable()
     assert [where for where, _ in groups] == ["data.binarise none", "data.binarise dynamic"]
     assert any("Different data" in caution for caution in cautions(collect(made)))
@@ -251,9 +273,15 @@ def test_what_changes_the_density_parts_losses(sweep, key):
 
 @pytest.mark.parametrize(
     "key",
-    ["data.root", "data.download", "data.limit", "data.memory_limit_gb", "data.val_fraction",
-     "data.suggested.latent_dim"],
-)  # fmt: skip
+    [
+        "data.root",
+        "data.download",
+        "data.limit",
+        "data.memory_limit_gb",
+        "data.val_fraction",
+        "data.suggested.latent_dim",
+    ],
+)
 def test_where_data_lies_and_how_much_of_it_is_used_leaves_losses_comparable(sweep, key):
     sweep(config={key: 1})
     made = sweep(config={key: 2})
@@ -352,8 +380,9 @@ def test_the_console_shows_settings_where_there_are_seeds_and_else_runs(sweep):
     made = sweep("schedule.beta=2", "seed=1")
     by_setting = comparison_table(collect(made)).splitlines()
     assert [line.split()[:4] for line in by_setting if "HEALTHY" in line] == [
-        ["1", "1", "HEALTHY", "3"], ["2", "2", "HEALTHY", "2"]
-    ]  # fmt: skip
+        ["1", "1", "HEALTHY", "3"],
+        ["2", "2", "HEALTHY", "2"],
+    ]
 
 
 def test_runs_that_differ_in_their_seed_alone_are_a_row_with_their_seeds(sweep):
@@ -366,11 +395,17 @@ def test_runs_that_differ_in_their_seed_alone_are_a_row_with_their_seeds(sweep):
 
 def test_runs_are_told_apart_by_their_config_however_their_directories_are_called(tmp_path):
     made = [
-        make_run(tmp_path / f"{n}_cut", "schedule.beta=2", f"strategy={strategy}", f"seed={seed}",
-                 state=state)
+        make_run(
+            tmp_path / f"{n}_cut",
+            "schedule.beta=2",
+            f"strategy={strategy}",
+            f"seed={seed}",
+            state=state,
+        )
         for n, (strategy, seed, state) in enumerate(
-            [("none", 3, "done"), ("none", 4, "failed"), ("free_bits", 3, "done")])
-    ]  # fmt: skip
+            [("none", 3, "done"), ("none", 4, "failed"), ("free_bits", 3, "done")]
+        )
+    ]
     comparison = collect(made)
     found = [(row["strategy"], row["seed"]) for row in rows_of(comparison)]
     assert found == [("none", "3"), ("none", "4"), ("free_bits", "3")]
@@ -382,8 +417,13 @@ def test_runs_are_told_apart_by_their_config_however_their_directories_are_calle
 def test_the_console_keeps_its_width_and_says_what_it_leaves_out(sweep):
     for seed in (0, 1):
         for strategy in ("none", "a" * 90):
-            figures = {"log_px": -101.5 - seed, "gain_over_no_code": 1.5, "elbo": -110.25 + seed,
-                       "distortion": 100.0 + seed, "collapsed_at_step": 10 + seed}  # fmt: skip
+            figures = {
+                "log_px": -101.5 - seed,
+                "gain_over_no_code": 1.5,
+                "elbo": -110.25 + seed,
+                "distortion": 100.0 + seed,
+                "collapsed_at_step": 10 + seed,
+            }
             made = sweep(f"seed={seed}", f"strategy={strategy}", **figures)
     lines = comparison_table(collect(made)).splitlines()
     assert max(map(len, lines[:4])) <= WIDTH
@@ -533,8 +573,12 @@ def test_a_sentence_about_means_says_so(sweep, seeds):
     for latent_dim in (2, 4):
         for strategy in ("none", "free_bits"):
             for seed in range(seeds):
-                made = sweep(f"model.latent_dim={latent_dim}", f"strategy={strategy}",
-                             f"seed={seed}", validation_loss=20.0 + seed + latent_dim)  # fmt: skip
+                made = sweep(
+                    f"model.latent_dim={latent_dim}",
+                    f"strategy={strategy}",
+                    f"seed={seed}",
+                    validation_loss=20.0 + seed + latent_dim,
+                )
     said = [s for s in findings(collect(made)) if "lowest validation" in s or "Active of" in s]
     assert len(said) == 2
     assert all(("mean over runs" in sentence) is (seeds > 1) for sentence in said)
@@ -544,8 +588,12 @@ def test_names_with_commas_are_listed_with_semicolons(sweep):
     for strategy, latent_dim in (("none", 2), ("none", 4), ("free_bits", 2), ("free_bits", 4)):
         for beta in (1, 2):
             active = int(strategy == "free_bits" or beta == 1)
-            made = sweep(f"strategy={strategy}", f"model.latent_dim={latent_dim}",
-                         f"schedule.beta={beta}", active_dimensions=active)  # fmt: skip
+            made = sweep(
+                f"strategy={strategy}",
+                f"model.latent_dim={latent_dim}",
+                f"schedule.beta={beta}",
+                active_dimensions=active,
+            )
     said = " ".join(findings(collect(made)))
     assert "with strategy=none, latent_dim=2; and strategy=none, latent_dim=4." in said
 

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import made_up
 import numpy as np
 import pytest
 import torch
@@ -197,7 +198,7 @@ def test_embedding_takes_at_most_2000_points_and_writes_again_without_a_word(tmp
 def test_nothing_flushed_is_lost_when_the_process_is_killed(tmp_path):
     script = (
         "import os, signal, sys\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(Path(made_up.__file__).parent)!r})\n"
         "from made_up import history\n"
         "from vaecli.reporting.tensorboard import TensorBoard\n"
         f"board = TensorBoard({str(tmp_path)!r}, latent_dim=8, hparams={{}})\n"

@@ -152,7 +152,13 @@ def rate_after_training(x, beta, *, start=0.05, steps=3000):
 
 
 @pytest.mark.parametrize(
-    ("share", "collapsed"), [(0.85, False), (0.95, False), (1.05, True), (1.2, True)]
+    ("share", "collapsed"),
+    [
+        pytest.param(0.85, False, marks=pytest.mark.slow),
+        (0.95, False),
+        (1.05, True),
+        pytest.param(1.2, True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_bernoulli_vae_collapses_at_the_predicted_beta(share, collapsed):
     x = bits(n=120, pixels=5)[..., :-1]
@@ -177,7 +183,10 @@ NUMBERS = [  # of all 60,000 training images, computed independently of vaecli
 
 
 @pytest.mark.skipif(not (FOLDER / "MNIST").is_dir(), reason="the real MNIST is not here")
-@pytest.mark.parametrize(("binarise", "likelihood", "critical", "counts"), NUMBERS)
+@pytest.mark.parametrize(
+    ("binarise", "likelihood", "critical", "counts"),
+    [NUMBERS[0], *(pytest.param(*numbers, marks=pytest.mark.slow) for numbers in NUMBERS[1:])],
+)
 def test_mnist_has_the_thresholds_that_were_computed_elsewhere(
     binarise, likelihood, critical, counts
 ):

@@ -58,11 +58,11 @@ from unittest.mock import Mock
 import torch
 torch.set_num_threads(1)
 from hydra import compose, initialize_config_dir
-from vaecli.build import build
+from vaecli.runs.build import build
 from vaecli.config.compose import CONFIGS
 from vaecli.config.schema import read
-from vaecli.data.base import Data, Kind, Split
-from vaecli.data.memory_map import open_rows
+from vaecli.data.sets.base import Data, Kind, Split
+from vaecli.data.files.memory_map import open_rows
 from vaecli.training.fit import Fit
 from vaecli.training.precision import choose_precision
 from vaecli.training.signals import StopRequests
@@ -83,7 +83,7 @@ fit = Fit(
 )
 status = open("/proc/self/status").read()
 taken = 1024 * int(next(s for s in status.splitlines() if s.startswith("VmData")).split()[1])
-resource.setrlimit(resource.RLIMIT_DATA, (taken + 64 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_DATA, (taken + 48 * 2**20,) * 2)
 if sys.argv[2] == "memory":
     x.clone()
 fit.run(StopRequests(), Mock())
@@ -93,9 +93,9 @@ print(fit.step * 512)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
 def test_a_file_larger_than_the_memory_that_is_left_can_be_trained_on(tmp_path):
-    """A limit of 64 MiB more than the process has, and all rows of a file of 192 MiB, once."""
+    """A limit of 48 MiB more than the process has, and all rows of a file of 96 MiB, once."""
     path = tmp_path / "large.npy"
-    rows = 192 * 2**20 // 784
+    rows = 96 * 2**20 // 784
     header = {"descr": "|u1", "fortran_order": False, "shape": (rows, 1, 28, 28)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -105,7 +105,9 @@ def test_a_file_larger_than_the_memory_that_is_left_can_be_trained_on(tmp_path):
         command = [sys.executable, "-c", SMALL, str(path), how, str(tmp_path / how)]
         # What is freed goes back at once, or the limit is met by holes between threads' tensors.
         env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=env, timeout=120
+        )
 
     mapped = end("mapped")
     assert mapped.returncode == 0, mapped.stderr

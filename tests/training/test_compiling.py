@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from sentences import write
 from stacks import fits
 from torch._dynamo.utils import counters
 
@@ -28,6 +29,21 @@ def rows_of(fit):
     return fit.observer.rows
 
 
+@pytest.fixture
+def traced(monkeypatch):
+    """torch.compile traces its graphs and leaves out what takes long: to generate code for them."""
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
+
+
+@pytest.fixture(params=["traced", pytest.param("generated", marks=pytest.mark.slow)])
+def backend(request):
+    """The graphs alone, and with the code that is generated of them."""
+    if request.param == "traced":
+        request.getfixturevalue("traced")
+
+
+@pytest.mark.usefixtures("backend")
 def test_a_compiled_run_makes_the_losses_of_an_eager_one_and_two_graphs(tmp_path):
     """Dynamic pixels, a moving beta, evaluations, and updates of the encoder alone."""
     own = [["trainer.compile=off"], ["trainer.compile=on"]]
@@ -44,7 +60,7 @@ def test_a_compiled_run_makes_the_losses_of_an_eager_one_and_two_graphs(tmp_path
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("backend")
 def test_a_compiled_stack_makes_the_losses_of_an_eager_one_and_one_graph(tmp_path):
     own = [["seed=0"], ["seed=1", "trainer.lr=2e-3"]]
     common = [*COMMON, "strategy=free_bits"]
@@ -62,12 +78,9 @@ def test_a_compiled_stack_makes_the_losses_of_an_eager_one_and_one_graph(tmp_pat
 
 # torch.compile's own, where it goes on after an LSTM that it leaves alone.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
-def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path, monkeypatch):
-    from sentences import write
-
-    compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
-    path = write(tmp_path / "t.txt", ["ab " * (1 + n % 12) for n in range(400)])
+@pytest.mark.usefixtures("traced")
+def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path):
+    path = write(tmp_path / "t.txt", ["ab " * (1 + n % 7) for n in range(400)])
     common = [
         "data=text",
         f"data.path={path}",
@@ -76,7 +89,7 @@ def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path,
         "model.encoder_width=8",
         "decoder.width=8",
         "trainer.batch_size=16",
-        "trainer.max_steps=40",
+        "trainer.max_steps=30",
         "strategy=encoder_steps",
     ]
     eager, compiled = fits(common, [[], ["trainer.compile=on"]], tmp_path, "alone")
@@ -85,7 +98,7 @@ def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path,
     for fit in (eager, compiled):
         fit.run(StopRequests(), fit.observer)
     widths = {8 * -(-n // 8) for n in eager.data.train.length.tolist()}
-    assert len(widths) == 5
+    assert len(widths) == 3
     # Before and after the encoder's LSTM, in two ways of moving; once more at the first call.
     assert counters["stats"]["unique_graphs"] <= 2 * 2 * len(widths) + 1
     assert counters["stats"]["unique_graphs"] > 8  # PyTorch's limit
@@ -93,10 +106,9 @@ def test_sequences_are_compiled_once_for_every_width_and_way_of_moving(tmp_path,
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-5)
 
 
-def test_there_is_no_end_to_how_many_runs_of_a_process_are_compiled(monkeypatch):
+@pytest.mark.usefixtures("traced")
+def test_there_is_no_end_to_how_many_runs_of_a_process_are_compiled():
     """torch.compile keeps at most 8 graphs of one function, and a run may have three."""
-    compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **how: compile_(f, backend="eager", **how))
     for size in range(1, 13):
         layer = torch.nn.Linear(size, 2 * size)
         forward = compiling.compiled(layer, torch.device("cpu"))
@@ -157,11 +169,17 @@ def test_without_a_compiler_auto_does_not_and_on_is_refused(monkeypatch):
 def test_a_run_that_is_not_compiled_does_not_import_the_compiler(tmp_path):
     """It takes longer to import than the whole training of the digits."""
     code = (
-        "import sys; from vaecli.train import _main\n"
-        "code = _main(['trainer.max_steps=2', 'data.limit=200'])\n"
+        "import sys, doors\n"
+        "few = ['trainer.max_steps=2', 'data.limit=200', 'diagnosis.samples=50']\n"
+        "code = doors.train([*few, 'diagnosis.refine_steps=2', 'diagnosis.tsne_points=50'])\n"
         "print(code, 'torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout.splitlines()[-1] == "0 False"

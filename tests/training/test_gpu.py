@@ -34,6 +34,9 @@ SEQUENCES = (
     "trainer.evaluate_every=1",
     "trainer.max_steps=12",
     "schedule=linear",
+    "model.encoder_width=32",
+    "decoder.width=32",
+    "model.embedding=16",
 )
 STRATEGIES = ("none", "free_bits", "encoder_steps", "aggressive")
 CLOSE = {"cpu": 2e-5, "cuda": 2e-4}  # sums in another order, amplified by training

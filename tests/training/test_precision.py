@@ -14,8 +14,8 @@ QUICK = ("diagnosis=quick", "trainer.epochs=15")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_one_checkpoint_has_the_same_kl_in_reduced_precision(train, dtype):
-    ran = train(*QUICK)
+def test_one_checkpoint_has_the_same_kl_in_reduced_precision(trained, dtype):
+    ran = trained(*QUICK)
     vae, data, _ = load_run(ran.directory)
     exact = encode(vae, data, "test").kl_per_dim.mean(0)
     with Precision(torch.device("cpu"), dtype).autocast():
@@ -27,11 +27,13 @@ def test_one_checkpoint_has_the_same_kl_in_reduced_precision(train, dtype):
     torch.testing.assert_close(reduced[active], exact[active], rtol=5e-3, atol=0)
 
 
-def test_training_in_bf16_reaches_the_same_elbo_as_in_float32(train):
+@pytest.mark.parametrize("epochs", [5, pytest.param(15, marks=pytest.mark.slow)])
+def test_training_in_bf16_reaches_the_same_elbo_as_in_float32(train, epochs):
+    asked = ("diagnosis=quick", f"trainer.epochs={epochs}")
     elbos = {
         amp: np.mean(
             [
-                train(*QUICK, f"trainer.amp={amp}", f"seed={seed}", directory=f"{amp}{seed}").json(
+                train(*asked, f"trainer.amp={amp}", f"seed={seed}", directory=f"{amp}{seed}").json(
                     "diagnosis.json"
                 )["elbo"]
                 for seed in range(3)

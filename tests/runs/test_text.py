@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from doors import diagnose
+from pairs import pairs
 from sentences import lines, write
 
 from vaecli import load_run
@@ -14,16 +16,40 @@ from vaecli.core.errors import UsageError
 from vaecli.diagnosis.latent_use import shuffled
 from vaecli.evaluation.passes import look
 
+FEW = (
+    "diagnosis.samples=20",
+    "diagnosis.plots=false",
+    "diagnosis.tsne_points=0",
+    "diagnosis.refine_steps=2",
+    "diagnosis.baseline_steps=5",
+)
 MODELS = ("lstm", "dilated_cnn", "transformer")
-SMALL = ("model.embedding=16", "model.encoder_width=32", "model.latent_dim=4", "decoder.width=32",
-         "trainer.batch_size=32", "data.min_count=2", "diagnosis.importance_samples=5",
-         "diagnosis.autoregressive_examples=20", "diagnosis.baseline_steps=5",
-         "diagnosis.refine_steps=2", "diagnosis.tsne_points=0")  # fmt: skip
+SMALL = (
+    "model.embedding=16",
+    "model.encoder_width=32",
+    "model.latent_dim=4",
+    "decoder.width=32",
+    "trainer.batch_size=32",
+    "data.min_count=2",
+    "diagnosis.importance_samples=5",
+    "diagnosis.autoregressive_examples=20",
+    "diagnosis.baseline_steps=5",
+    "diagnosis.refine_steps=2",
+    "diagnosis.tsne_points=0",
+)
 
 
 @pytest.fixture
 def text(tmp_path):
     return ("data=text", f"data.path={write(tmp_path / 'text.txt')}", *SMALL)
+
+
+@pytest.fixture
+def shared(once, trained):
+    """A run on a text that all tests read; vae-train with further arguments on the same text."""
+    place = once("text", lambda place: write(place / "text.txt"))
+    asked = ("model=lstm", "data=text", f"data.path={place / 'text.txt'}", *SMALL)
+    return trained(*asked, "trainer.max_steps=2")
 
 
 def of_sequences():
@@ -32,11 +58,12 @@ def of_sequences():
     return sorted(found)
 
 
-@pytest.mark.parametrize("model", of_sequences())
-@pytest.mark.parametrize("decoder", ["small", "medium", "large"])
-def test_every_family_and_size_trains_and_writes(model, decoder, train, text):
+@pytest.mark.parametrize(("model", "decoder"), pairs(of_sequences(), ["small", "medium", "large"]))
+def test_every_family_and_size_trains_and_writes(model, decoder, train, text, tmp_path):
+    write(tmp_path / "text.txt", lines(160))
     own = [key for key in text if not key.startswith("decoder.width")]
-    ran = train(f"model={model}", f"decoder={decoder}", *own, "trainer.max_steps=2")
+    own += ["diagnosis.plots=false", "trainer.max_steps=2"]
+    ran = train(f"model={model}", f"decoder={decoder}", *own)
     assert ran.code == 0
     found = ran.json("diagnosis.json")
     n = len(load_run(ran.directory)[1].test.x)
@@ -51,8 +78,8 @@ def test_every_family_and_size_trains_and_writes(model, decoder, train, text):
     assert all(original in lines() for original, _ in texts["reconstructions"])
 
 
-def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(train, text):
-    found = train("model=lstm", *text, "trainer.max_steps=2").json("diagnosis.json")["sequences"]
+def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(shared):
+    found = shared.json("diagnosis.json")["sequences"]
     few = {
         key: found[key] for key in ("perplexity_importance_weighted", "perplexity_same_sequences")
     }
@@ -63,13 +90,22 @@ def test_perplexities_of_few_sequences_stand_beside_the_elbos_of_the_same(train,
     assert "above_source" not in found
 
 
-@pytest.mark.parametrize("source", ["lstm", "markov"])
+@pytest.mark.parametrize("source", ["markov", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_no_model_is_below_the_source_of_its_sequences(source, train):
     ran = train(
-        "data=sequences", f"data.source={source}", "data.words=12", "data.examples=6000",
-        "model=lstm", "decoder=small", "model.encoder_width=32", "model.embedding=16",
-        "trainer.batch_size=64", "trainer.epochs=8", "trainer.lr=5e-3", "diagnosis=quick",
-    )  # fmt: skip
+        "data=sequences",
+        f"data.source={source}",
+        "data.words=12",
+        "data.examples=6000",
+        "model=lstm",
+        "decoder=small",
+        "model.encoder_width=32",
+        "model.embedding=16",
+        "trainer.batch_size=64",
+        "trainer.epochs=8",
+        "trainer.lr=5e-3",
+        "diagnosis=quick",
+    )
     found = ran.json("diagnosis.json")["sequences"]
     above = found["above_source"]
     assert above["n"] == 200
@@ -81,7 +117,8 @@ def test_no_model_is_below_the_source_of_its_sequences(source, train):
 
 
 def test_a_model_that_has_learned_the_text_is_far_better_than_its_start(train, text):
-    ran = train("model=lstm", *text, "trainer.epochs=15", "trainer.lr=5e-3", "trainer.amp=off")
+    quick = ("diagnosis=quick", "trainer.amp=off")
+    ran = train("model=lstm", *text, *quick, "trainer.epochs=15", "trainer.lr=5e-3")
     assert ran.code == 0
     first, last = ran.rows[0], ran.rows[-1]
     assert last["elbo"] > 0.6 * first["elbo"]  # both negative
@@ -90,7 +127,8 @@ def test_a_model_that_has_learned_the_text_is_far_better_than_its_start(train, t
 
 
 def test_the_rises_by_position_add_up_to_the_rise_under_shuffled_codes(train, text):
-    ran = train("model=lstm", *text, "trainer.epochs=10", "trainer.lr=5e-3", "schedule.beta=0.1")
+    learned = ("trainer.epochs=10", "trainer.lr=5e-3", "schedule.beta=0.1")
+    ran = train("model=lstm", *text, *learned, "diagnosis.plots=false")
     found = ran.json("diagnosis.json")
     sequences = found["sequences"]
     by_position = torch.tensor(sequences["rise_by_position"], dtype=torch.float64)
@@ -127,9 +165,15 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_stopped(strategy, train, text)
 
 def test_a_sweep_over_text_trains_each_run_alone_and_says_why(train, text, tmp_path):
     ran = train(
-        "-m", "schedule.beta=0,1", "model=lstm", *text, "diagnosis=quick", "trainer.max_steps=2",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "-m",
+        "schedule.beta=0,1",
+        "model=lstm",
+        *text,
+        "diagnosis=quick",
+        "trainer.max_steps=2",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == 0
     assert "batches of sequences differ in length" in ran.out
     assert (tmp_path / "sweep" / "comparison.html").exists()
@@ -137,10 +181,13 @@ def test_a_sweep_over_text_trains_each_run_alone_and_says_why(train, text, tmp_p
 
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
-    [(("data=text", "model=mlp"), "model=lstm"), (("data=digits", "model=lstm"), "model=mlp"),
-     (("data=text", "model=lstm", "likelihood=gaussian"), "likelihood=auto"),
-     (("data=digits", "likelihood=categorical"), "likelihood=auto")],
-)  # fmt: skip
+    [
+        (("data=text", "model=mlp"), "model=lstm"),
+        (("data=digits", "model=lstm"), "model=mlp"),
+        (("data=text", "model=lstm", "likelihood=gaussian"), "likelihood=auto"),
+        (("data=digits", "likelihood=categorical"), "likelihood=auto"),
+    ],
+)
 def test_images_and_sequences_are_not_mixed(arguments, remedy, train, tmp_path):
     write(tmp_path / "text.txt")
     path = ["data.path=text.txt"] if "data=text" in arguments else []
@@ -154,9 +201,14 @@ def test_what_a_text_says_is_no_html_on_the_page(train, tmp_path):
     evil = [f"<script>alert({n % 7})</script> & so on" for n in range(60)]
     path = write(tmp_path / "text.txt", evil)
     ran = train(
-        "data=text", f"data.path={path}", "model=lstm", *SMALL, "data.level=char",
-        "data.max_length=60", "trainer.max_steps=1",
-    )  # fmt: skip
+        "data=text",
+        f"data.path={path}",
+        "model=lstm",
+        *SMALL,
+        "data.level=char",
+        "data.max_length=60",
+        "trainer.max_steps=1",
+    )
     assert ran.code == 0
     page = (ran.directory / "report.html").read_text()
     shown = json.loads((ran.directory / "diagnosis.json").read_text())["texts"]
@@ -166,17 +218,14 @@ def test_what_a_text_says_is_no_html_on_the_page(train, tmp_path):
     assert "<script" not in page
 
 
-def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(train, text):
-    ran = train("model=lstm", *text, "trainer.max_steps=1")
-    (labels,) = ran.directory.glob("tensorboard/*/codes/metadata.tsv")
+def test_word_vectors_are_shown_with_their_sentences_in_tensorboard(shared):
+    (labels,) = shared.directory.glob("tensorboard/*/codes/metadata.tsv")
     shown = labels.read_text().splitlines()
     assert len(shown) == 40  # those of the test split
     assert set(shown) <= set(lines())
 
 
 def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text, tmp_path, capsys):
-    from vaecli.diagnose import _main as diagnose
-
     ran = train("model=lstm", *text, "trainer.max_steps=1", "diagnosis=quick")
     words = ran.json("vocabulary.json")["words"]
     _, data, _ = load_run(ran.directory)
@@ -196,8 +245,6 @@ def test_the_words_are_kept_with_the_run_and_another_text_is_refused(train, text
 
 
 def test_another_text_of_the_same_bytes_is_refused(train, text, tmp_path, capsys):
-    from vaecli.diagnose import _main as diagnose
-
     ran = train("model=lstm", *text, "data.level=byte", "trainer.max_steps=1", "diagnosis=quick")
     assert ran.code == 0
     write(tmp_path / "other.txt", [line.replace("cat", "cow") for line in lines()])
@@ -207,4 +254,4 @@ def test_another_text_of_the_same_bytes_is_refused(train, text, tmp_path, capsys
     write(tmp_path / "text.txt", [line.replace("cat", "cow") for line in lines()])
     with pytest.raises(UsageError, match="does not hold the data that"):
         load_run(ran.directory)
-    assert diagnose([str(ran.directory), f"data.path={tmp_path}/moved.txt"]) == 0
+    assert diagnose([ran.directory, f"data.path={tmp_path}/moved.txt", *FEW]) == 0

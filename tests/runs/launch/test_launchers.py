@@ -33,9 +33,14 @@ def sweep(where, *arguments):
     """Exit code and output of a sweep that was typed in `where`; its directory is `sweep` there."""
     where.mkdir(exist_ok=True)
     ended = subprocess.run(
-        command(*arguments), cwd=where, env=environment(), timeout=200,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        command(*arguments),
+        cwd=where,
+        env=environment(),
+        timeout=200,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     return ended.returncode, ended.stdout
 
 
@@ -86,9 +91,13 @@ def listening(port):
 def driver(where, *arguments):
     """A sweep at work; ended with the test."""
     process = subprocess.Popen(
-        command(*arguments), cwd=where, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        command(*arguments),
+        cwd=where,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     with process:
         try:
             yield process
@@ -129,21 +138,34 @@ def cluster(tmp_path_factory):
         port = free.getsockname()[1]
     address = f"127.0.0.1:{port}"
     head = subprocess.Popen(
-        [os.path.join(os.path.dirname(sys.executable), "ray"), "start", "--head", "--block",
-         "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2",
-         "--min-worker-port=0", "--max-worker-port=0", "--include-dashboard=false"],
-        cwd=where, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [
+            os.path.join(os.path.dirname(sys.executable), "ray"),
+            "start",
+            "--head",
+            "--block",
+            "--node-ip-address=127.0.0.1",
+            f"--port={port}",
+            "--num-cpus=2",
+            "--min-worker-port=0",
+            "--max-worker-port=0",
+            "--include-dashboard=false",
+        ],
+        cwd=where,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 60
     while not listening(port):
         assert head.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
     yield (
-        "hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}",
+        "hydra/launcher=ray",
+        f"hydra.launcher.ray.init.address={address}",
         "+hydra.launcher.ray.init.object_store_memory=null",
-    )  # fmt: skip
+    )
     head.terminate()
     try:
         head.communicate(timeout=10)
@@ -172,9 +194,14 @@ def test_four_runs_come_out_as_without_a_launcher(name, reference, tmp_path, req
 
 def test_a_job_that_fails_is_a_row_and_the_exit_code(tmp_path):
     code, out = sweep(
-        tmp_path, "-m", *JOBLIB, "data=digits,mnist", *QUICK, "trainer.max_steps=2",
+        tmp_path,
+        "-m",
+        *JOBLIB,
+        "data=digits,mnist",
+        *QUICK,
+        "trainer.max_steps=2",
         "hydra.sweep.dir=sweep",
-    )  # fmt: skip
+    )
     assert code == 1
     assert "Traceback" not in out
     table = out[out.rindex("Did not finish (1 of 2)") :]
@@ -221,16 +248,23 @@ def goes_on(run):
 
 def test_a_job_can_be_a_stack(tmp_path):
     code, out = sweep(
-        tmp_path, "-m", *JOBLIB, "model.latent_dim=4,6", "sweep.inside='seed=0,1'", *QUICK,
+        tmp_path,
+        "-m",
+        *JOBLIB,
+        "model.latent_dim=4,6",
+        "sweep.inside='seed=0,1'",
+        *QUICK,
         "hydra.sweep.dir=sweep",
-    )  # fmt: skip
+    )
     assert code == 0, out
     found = {
         p.parent.relative_to(tmp_path / "sweep").as_posix(): json.loads(p.read_text())["stacked"]
         for p in tmp_path.glob("sweep/*/*/summary.json")
     }
     assert found == {
-        "0_model.latent_dim=4/0_seed=0": 2, "0_model.latent_dim=4/1_seed=1": 2,
-        "1_model.latent_dim=6/0_seed=0": 2, "1_model.latent_dim=6/1_seed=1": 2,
-    }  # fmt: skip
+        "0_model.latent_dim=4/0_seed=0": 2,
+        "0_model.latent_dim=4/1_seed=1": 2,
+        "1_model.latent_dim=6/0_seed=0": 2,
+        "1_model.latent_dim=6/1_seed=1": 2,
+    }
     assert (tmp_path / "sweep" / "comparison.html").exists()

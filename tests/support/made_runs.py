@@ -19,14 +19,28 @@ CONFIG = {
     "extend": [],
 }
 FIGURES = {
-    "status": "HEALTHY", "active_dimensions": 3, "total_dimensions": 4, "active_units": 3,
-    "rate": 2.0, "distortion": 20.0, "elbo": -22.0, "mutual_information": 1.8,
-    "shuffle_rise": 5.0, "validation_loss": 22.5, "seconds": 1.25, "encoder_updates": 20,
-    "decoder_updates": 20, "collapsed_at_step": None,
-}  # fmt: skip
+    "status": "HEALTHY",
+    "active_dimensions": 3,
+    "total_dimensions": 4,
+    "active_units": 3,
+    "rate": 2.0,
+    "distortion": 20.0,
+    "elbo": -22.0,
+    "mutual_information": 1.8,
+    "shuffle_rise": 5.0,
+    "validation_loss": 22.5,
+    "seconds": 1.25,
+    "encoder_updates": 20,
+    "decoder_updates": 20,
+    "collapsed_at_step": None,
+}
 # Of data whose leading directions are stable from these betas on.
-PREDICTION = {"critical_beta": 4.0, "beta": 1.0, "expected_active": 3,
-              "direction_betas": [4.0, 2.0, 1.5, 0.5]}  # fmt: skip
+PREDICTION = {
+    "critical_beta": 4.0,
+    "beta": 1.0,
+    "expected_active": 3,
+    "direction_betas": [4.0, 2.0, 1.5, 0.5],
+}
 
 
 def make_run(
@@ -61,8 +75,13 @@ def make_run(
 
 
 def _key(key):
-    named = {"data": "data.name", "model": "model.name", "decoder": "decoder.size",
-             "likelihood": "likelihood.name", "schedule": "schedule.name"}  # fmt: skip
+    named = {
+        "data": "data.name",
+        "model": "model.name",
+        "decoder": "decoder.size",
+        "likelihood": "likelihood.name",
+        "schedule": "schedule.name",
+    }
     return named.get(key, key)
 
 

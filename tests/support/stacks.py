@@ -1,5 +1,7 @@
 """Runs in training, from overrides, for tests of stacks."""
 
+import functools
+
 import torch
 from hydra import compose, initialize_config_dir
 
@@ -27,14 +29,25 @@ class Rows:
 
 
 def configs(common, own):
+    return [_config((*common, *each)) for each in own]
+
+
+@functools.cache
+def _config(overrides):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return [read(compose("config", overrides=[*common, *each])) for each in own]
+        return read(compose("config", overrides=list(overrides)))
+
+
+@functools.cache
+def loaded(dataset):
+    """The data, which no run changes."""
+    return dataset.load()
 
 
 def fits(common, own, tmp_path, name, device="cpu", dtype=None):
     made = []
     for number, config in enumerate(configs(common, own)):
-        data = made[0].data if made else config.data.load().to(torch.device(device))
+        data = loaded(config.data).to(torch.device(device))
         fit = Fit(
             build(config, data),
             data,

@@ -15,12 +15,11 @@ TINY = ("trainer.max_steps=2", "diagnosis=quick")
 
 
 @pytest.fixture
-def sweep(train, tmp_path):
-    """A finished sweep over two seeds."""
-    directory = tmp_path / "sweep"
-    ran = train("-m", "seed=0,1", *TINY, f"hydra.sweep.dir={directory}", directory=None)
+def sweep(train, trained, tmp_path):
+    """A finished sweep over two seeds, in the working directory."""
+    ran = trained("-m", "seed=0,1", *TINY).copied(tmp_path / "sweep")
     assert ran.code == 0
-    return directory
+    return ran.directory
 
 
 def interrupt(run):
@@ -53,21 +52,18 @@ def test_a_sweep_resumed_with_another_setting_is_refused_before_anything_runs(tr
     assert {s["run_state"] for s in summaries(sweep).values()} == {"done"}
 
 
-def test_a_damaged_checkpoint_fails_its_own_run_and_not_the_resumed_sweep(train, tmp_path):
-    sweep = tmp_path / "sweep"
-    arguments = ["-m", "seed=0,1,2", "trainer.max_steps=2", "diagnosis=quick"]
-    train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
+def test_a_damaged_checkpoint_fails_its_own_run_and_not_the_resumed_sweep(train, sweep):
     for name in ("0_seed=0", "1_seed=1"):
-        summary = json.loads((sweep / name / "summary.json").read_text())
-        state = json.dumps({**summary, "run_state": "interrupted"})
-        (sweep / name / "summary.json").write_text(state)
+        interrupt(sweep / name)
     (sweep / "0_seed=0" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint")
-    ran = train(f"resume={sweep}", directory=None)
+    ran = train(f"resume={sweep}", "seed=0,1,2", directory=None)
     assert ran.code == 1
     assert "is no checkpoint of vaecli, or is damaged" in ran.out
     assert [s["run_state"] for _, s in sorted(summaries(sweep).items())] == [
-        "failed", "done", "done",
-    ]  # fmt: skip
+        "failed",
+        "done",
+        "done",
+    ]
 
 
 def test_a_refused_resume_changes_no_file(train, sweep):
@@ -107,14 +103,16 @@ def test_a_sweep_resumed_for_longer_goes_on_with_its_runs_and_records_their_leng
 
 def test_runs_that_differ_in_length_alone_keep_their_directories(train, tmp_path):
     sweep = tmp_path / "sweep"
-    train("-m", "trainer.max_steps=2,4", "diagnosis=quick", f"hydra.sweep.dir={sweep}",
-          directory=None)  # fmt: skip
+    train(
+        "-m", "trainer.max_steps=2,4", "diagnosis=quick", f"hydra.sweep.dir={sweep}", directory=None
+    )
     for run in sweep.glob("*_*"):
         interrupt(run)
     assert train(f"resume={sweep}", directory=None).code == 0
     assert {n: s["decoder_updates"] for n, s in summaries(sweep).items()} == {
-        "0_trainer.max_steps=2": 2, "1_trainer.max_steps=4": 4,
-    }  # fmt: skip
+        "0_trainer.max_steps=2": 2,
+        "1_trainer.max_steps=4": 4,
+    }
 
 
 def test_a_run_cannot_be_resumed_to_end_before_where_it_is(train, sweep):
@@ -211,8 +209,10 @@ def test_a_signal_while_a_stack_opens_or_is_cut_is_heeded(train, tmp_path, monke
     ran = train(*asked, f"hydra.sweep.dir={opening}", directory=None)
     assert ran.code == 128 + number
     assert [s["run_state"] for _, s in sorted(summaries(opening).items())] == [
-        "interrupted", "pending", "pending",
-    ]  # fmt: skip
+        "interrupted",
+        "pending",
+        "pending",
+    ]
     assert json.loads((opening / "0_seed=0" / "summary.json").read_text())["run_state"]
     monkeypatch.setattr(Run, "__init__", begin)
 

@@ -35,10 +35,16 @@ def test_jobs_that_are_sweeps_run_one_after_another_and_a_resume_finds_them(trai
 def test_sigterm_reaches_the_sweep_inside_and_ends_the_one_around_it(tmp_path):
     sweep = tmp_path / "sweep"
     command = [
-        sys.executable, "-m", "vaecli.train", "-m", "model.latent_dim=4,6",
-        "sweep.inside='seed=0,1'", "trainer.epochs=2000", "diagnosis=quick",
+        sys.executable,
+        "-m",
+        "vaecli.train",
+        "-m",
+        "model.latent_dim=4,6",
+        "sweep.inside='seed=0,1'",
+        "trainer.epochs=2000",
+        "diagnosis=quick",
         "hydra.sweep.dir=sweep",
-    ]  # fmt: skip
+    ]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(list(sweep.glob("*/*/checkpoints/last.pt"))) < 2:
@@ -70,21 +76,31 @@ def test_what_cannot_stand_inside_is_refused_before_anything_runs(train, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_directory_of_ones_own_configs_goes_with_it_however_it_is_written(train, tmp_path, smoke):
     (tmp_path / "own").mkdir()
     ran = train(
-        "-m", f"--config-dir={tmp_path / 'own'}", "sweep.inside='seed=0,1'", "model=linear,mlp",
-        *smoke, f"hydra.sweep.dir={tmp_path}/outer", directory=None,
-    )  # fmt: skip
+        "-m",
+        f"--config-dir={tmp_path / 'own'}",
+        "sweep.inside='seed=0,1'",
+        "model=linear,mlp",
+        *smoke,
+        f"hydra.sweep.dir={tmp_path}/outer",
+        directory=None,
+    )
     assert ran.code == 0
     assert len(list((tmp_path / "outer").glob("*/*/summary.json"))) == 4
 
 
 def test_it_is_never_left_out_in_silence(train, tmp_path):
     ran = train(
-        "-m", "--config-name=config", "sweep.inside='seed=0,1'", "model=linear,mlp",
-        f"hydra.sweep.dir={tmp_path}/outer", directory=None,
-    )  # fmt: skip
+        "-m",
+        "--config-name=config",
+        "sweep.inside='seed=0,1'",
+        "model=linear,mlp",
+        f"hydra.sweep.dir={tmp_path}/outer",
+        directory=None,
+    )
     assert ran.code == 2
     assert "sweep.inside" in ran.err
     assert not (tmp_path / "outer").exists()
@@ -107,14 +123,13 @@ def test_a_launcher_that_is_not_installed_names_its_extra(train, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_that_died_or_never_began_is_not_finished(train, tmp_path, smoke, capsys):
+def test_a_job_that_died_or_never_began_is_not_finished(train, trained, tmp_path, smoke, capsys):
     """What is found when all jobs are gone: one done, one recorded as running, one not begun."""
     from vaecli.config.compose import Composition
     from vaecli.config.job import Job
     from vaecli.runs.launch.launch import conclude
 
-    sweep = tmp_path / "sweep"
-    assert train("-m", "seed=0,1", *smoke, "hydra.sweep.dir=sweep", directory=None).code == 0
+    sweep = trained("-m", *smoke, "seed=0,1").copied(tmp_path / "sweep").directory
     died = sweep / "1_seed=1" / "summary.json"
     died.write_text(died.read_text().replace('"done"', '"running"'))
     jobs = {n: Job([f"seed={n}"], "", sweep / f"{n}_seed={n}", sweep) for n in range(3)}

@@ -5,7 +5,7 @@ from enum import Enum
 
 import pytest
 import torch
-from stacks import configs, fits
+from stacks import configs, fits, loaded
 from torch import nn
 
 from vaecli.objectives.objective import Objective
@@ -72,7 +72,7 @@ WAYS = {
 
 def holding(thing):
     config = configs(["data.limit=300"], [[]])[0]
-    vae = build(config, config.data.load()).vae
+    vae = build(config, loaded(config.data)).vae
     vae.posterior = Holder(thing)
     return vae
 

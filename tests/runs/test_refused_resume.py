@@ -10,7 +10,13 @@ from vaecli import load_run
 from vaecli.core.errors import UsageError
 from vaecli.training import checkpoint
 
-QUICK = ("trainer.epochs=1", "diagnosis=quick")
+QUICK = ("trainer.epochs=1", "diagnosis=quick", "data.limit=400")
+
+
+@pytest.fixture
+def run(train, trained, tmp_path):
+    """A finished run in the working directory, its own to be damaged."""
+    return trained(*QUICK).copied(tmp_path / "run")
 
 
 def break_checkpoint_format(run):
@@ -43,8 +49,8 @@ BREAKS = [v for k, v in sorted(globals().items()) if k.startswith("break_")]
 
 
 @pytest.mark.parametrize("damage", BREAKS)
-def test_a_refused_continuation_leaves_summary_and_metrics_as_they_were(train, damage):
-    ran = train(*QUICK)
+def test_a_refused_continuation_leaves_summary_and_metrics_as_they_were(train, run, damage):
+    ran = run
     before = ran.json("summary.json"), ran.rows
     damage(ran.directory)
     refused = train("resume=run", "trainer.epochs=2")
@@ -57,16 +63,14 @@ def test_a_refused_continuation_leaves_summary_and_metrics_as_they_were(train, d
 @pytest.mark.parametrize(
     "text", ["model: null\n", "extend: [[a]]\n", "seed: 0\n", "likelihood: {name: [x]}\n", "a: ["]
 )
-def test_load_run_refuses_a_foreign_config_by_name(train, text):
-    ran = train(*QUICK)
-    (ran.directory / "config.resolved.yaml").write_text(text)
+def test_load_run_refuses_a_foreign_config_by_name(run, text):
+    (run.directory / "config.resolved.yaml").write_text(text)
     with pytest.raises(UsageError):
-        load_run(ran.directory)
+        load_run(run.directory)
 
 
-def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(train):
-    ran = train(*QUICK)
-    last = ran.directory / "checkpoints" / "last.pt"
+def test_a_run_of_another_kind_of_device_goes_on_with_new_noise_and_says_so(train, run):
+    last = run.directory / "checkpoints" / "last.pt"
     content = checkpoint.load(last)
     for purpose in ("noise", "binarisation"):
         content[purpose] = torch.zeros(16, dtype=torch.uint8)  # a CUDA generator's state
@@ -94,9 +98,13 @@ def test_a_signal_during_the_diagnosis_ends_the_sweep(
 
     monkeypatch.setattr(vaecli.runs.run, "report", report_and_be_interrupted)
     ran = train(
-        "-m", "schedule.beta=1,2", *QUICK, f"sweep.stack={stack}",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "-m",
+        "schedule.beta=1,2",
+        *QUICK,
+        f"sweep.stack={stack}",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == code
     for number, state in enumerate(states):
         directory = tmp_path / f"sweep/{number}_schedule.beta={number + 1}"

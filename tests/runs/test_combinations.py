@@ -1,21 +1,27 @@
 """Every strategy with every schedule, every model, every experiment: composes, trains, resumes."""
 
-from pathlib import Path
-
 import pytest
 import yaml
+from pairs import pairs
 
 from vaecli import load_run
+from vaecli.config.compose import CONFIGS
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+FEW = (
+    "diagnosis.samples=50",
+    "diagnosis.tsne_points=0",
+    "diagnosis.refine_steps=2",
+    "diagnosis.importance_samples=5",
+    "diagnosis.baseline_steps=5",
+    "diagnosis.autoregressive_examples=20",
+)
 
 
 def options(group):
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("schedule", options("schedule"))
-@pytest.mark.parametrize("strategy", options("strategy"))
+@pytest.mark.parametrize(("strategy", "schedule"), pairs(options("strategy"), options("schedule")))
 def test_every_strategy_with_every_schedule_trains_resumes_and_is_diagnosed(
     strategy, schedule, train, smoke
 ):
@@ -35,15 +41,17 @@ def test_every_strategy_with_every_schedule_trains_resumes_and_is_diagnosed(
 SEQUENCES = {"lstm", "dilated_cnn", "transformer"}  # in test_text
 
 
-@pytest.mark.parametrize("decoder", ["small", "medium", "large"])
-@pytest.mark.parametrize("model", sorted({*options("model")} - SEQUENCES))
+def has_size(model, decoder):
+    """A linear decoder has one size; its refusal is in test_bad_input."""
+    return model != "linear" or decoder == "medium"
+
+
+@pytest.mark.parametrize(
+    ("model", "decoder"),
+    pairs(sorted({*options("model")} - SEQUENCES), options("decoder"), has_size),
+)
 def test_every_model_with_every_decoder_trains_and_draws_its_pictures(model, decoder, train):
-    if (model, decoder) in {("linear", "small"), ("linear", "large")}:
-        pytest.skip("a linear decoder has one size; its refusal is in test_bad_input")
-    ran = train(
-        f"model={model}", f"decoder={decoder}", "trainer.max_steps=2", "diagnosis.samples=100",
-        "diagnosis.tsne_points=0",
-    )  # fmt: skip
+    ran = train(f"model={model}", f"decoder={decoder}", "trainer.max_steps=2", *FEW)
     assert ran.code == 0
     assert {"reconstructions.png", "samples.png", "traversals.png"} <= {
         p.name for p in (ran.directory / "plots").iterdir()
@@ -62,8 +70,11 @@ def test_strategy_keys_are_unique_over_all_strategies(strategy):
 
 
 def _keys(strategy):
-    return [k for k in yaml.safe_load((CONFIGS / "strategy" / f"{strategy}.yaml").read_text()) if
-            k != "use"]  # fmt: skip
+    return [
+        k
+        for k in yaml.safe_load((CONFIGS / "strategy" / f"{strategy}.yaml").read_text())
+        if k != "use"
+    ]
 
 
 def test_strategies_with_disjoint_slots_combine(train, smoke):
@@ -73,22 +84,51 @@ def test_strategies_with_disjoint_slots_combine(train, smoke):
     assert "strategy free_bits+encoder_steps" in ran.out
 
 
-@pytest.mark.parametrize("experiment", sorted({*options("experiment")} - {"critical_beta"}))
-def test_every_experiment_runs_on_embedded_data(experiment, train, tmp_path):
+def ends(experiment):
+    """The first and the last value of everything that the experiment sweeps, but for the seed."""
+    params = yaml.safe_load((CONFIGS / "experiment" / f"{experiment}.yaml").read_text())["hydra"][
+        "sweeper"
+    ]["params"]
+    swept = {key: str(values).split(",") for key, values in params.items() if key != "seed"}
+    return [f"{key}={values[0]},{values[-1]}" for key, values in swept.items()]
+
+
+# critical_beta, whose length follows from what it finds, is in test_critical
+EXPERIMENTS = sorted({*options("experiment")} - {"critical_beta"})
+
+
+@pytest.mark.parametrize(
+    ("experiment", "whole"),
+    [(name, False) for name in EXPERIMENTS]
+    + [pytest.param(name, True, marks=pytest.mark.slow) for name in EXPERIMENTS],
+)
+def test_every_experiment_runs_on_embedded_data(experiment, whole, train, tmp_path):
+    """In whole, or at the ends of what it sweeps."""
     text = {"compare_text", "compare_text_annealing", "receptive_field"}
-    small = ["data=sequences", "data.examples=300", "data.words=50", "diagnosis=quick",
-             "model.encoder_width=16", "decoder.width=16"]  # fmt: skip
+    small = [
+        "data=sequences",
+        "data.examples=300",
+        "data.words=50",
+        "diagnosis=quick",
+        "model.encoder_width=16",
+        "decoder.width=16",
+    ]
     embedded = small if experiment in text else ["data=digits"]
-    ran = train(  # critical_beta, whose length follows from what it finds, is in test_critical
-        f"experiment={experiment}", *embedded, "trainer.max_steps=1", "diagnosis.samples=50",
-        "seed=0", f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+    ran = train(
+        f"experiment={experiment}",
+        *embedded,
+        "trainer.max_steps=1",
+        *FEW,
+        "seed=0",
+        *(() if whole else ends(experiment)),
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == 0
     assert (tmp_path / "sweep" / "comparison.csv").exists()
 
 
-@pytest.mark.parametrize("trainer", options("trainer"))
-@pytest.mark.parametrize("diagnosis", options("diagnosis"))
+@pytest.mark.parametrize(("trainer", "diagnosis"), pairs(options("trainer"), options("diagnosis")))
 def test_every_trainer_and_diagnosis_option_composes_and_runs(trainer, diagnosis, train):
     few = ("trainer.max_steps=1", "diagnosis.samples=50")
     ran = train(f"trainer={trainer}", f"diagnosis={diagnosis}", *few)

@@ -2,19 +2,20 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
+import processes
 import pytest
 import torch
 from sweeps import epochs, figures, summaries, table
 
 from vaecli import load_run
 
-SHORT = ("trainer.epochs=3", "diagnosis=quick", "data.limit=600")
-# 24 runs on the digits: one diverges at once, and one raises while it trains.
-SWEEP = ("-m", "schedule.beta=0.5,1,2,4", "seed=0,1,2,3,4,5", *SHORT)
+SHORT = ("trainer.epochs=3", "diagnosis=quick", "data.limit=400")
+SWEEPS = {
+    4: ("-m", "schedule.beta=0.5,2", "seed=1,3", *SHORT),
+    24: ("-m", "schedule.beta=0.5,1,2,4", "seed=0,1,2,3,4,5", *SHORT),
+}
 
 
 @pytest.fixture
@@ -35,53 +36,59 @@ def accidents(monkeypatch):
     return monkeypatch
 
 
-def test_two_of_24_runs_fail_the_others_finish_and_a_resume_runs_only_the_two(
-    train, tmp_path, accidents
+@pytest.mark.parametrize("runs", [4, pytest.param(24, marks=pytest.mark.slow)])
+def test_two_of_many_runs_fail_the_others_finish_and_a_resume_runs_only_the_two(
+    train, trained, tmp_path, accidents, runs
 ):
     sweep = tmp_path / "sweep"
-    ran = train(*SWEEP, f"hydra.sweep.dir={sweep}", directory=None)
+    ran = train(*SWEEPS[runs], f"hydra.sweep.dir={sweep}", directory=None)
     assert ran.code == 1
     assert "trained together as one stack" in ran.out
     found = summaries(sweep)
     states = [summary["run_state"] for summary in found.values()]
-    assert (states.count("done"), states.count("diverged"), states.count("failed")) == (22, 1, 1)
-    assert "distortion became nan" in found["1_schedule.beta=0.5,seed=1"]["reason"]
-    assert found["15_schedule.beta=2,seed=3"]["reason"] == "RuntimeError: the sky <fell>"
+    assert sorted(states) == [*["diverged"], *["done"] * (runs - 2), *["failed"]]
+    diverged, failed = (name_of(sweep, "schedule.beta", *run) for run in ((0.5, 1), (2, 3)))
+    assert "distortion became nan" in found[diverged]["reason"]
+    assert found[failed]["reason"] == "RuntimeError: the sky <fell>"
     page = (sweep / "comparison.html").read_text()
     assert "the sky &lt;fell&gt;" in page
     for text in (ran.out.split("===")[-1], page, (sweep / "comparison.csv").read_text()):
         assert "distortion became nan" in text
         assert "the sky" in text
-    assert "Traceback" in (sweep / "15_schedule.beta=2,seed=3" / "train.log").read_text()
+    assert "Traceback" in (sweep / failed / "train.log").read_text()
 
     accidents.undo()
     before = {p: p.stat().st_mtime_ns for p in sweep.glob("*/metrics.jsonl")}
     again = train(f"resume={sweep}", directory=None)
     assert again.code == 0
-    assert "22 of 24 runs are done already" in again.out
+    assert f"{runs - 2} of {runs} runs are done already" in again.out
     touched = {p.parent.name for p, t in before.items() if p.stat().st_mtime_ns != t}
-    assert touched == {"1_schedule.beta=0.5,seed=1", "15_schedule.beta=2,seed=3"}
+    assert touched == {diverged, failed}
     assert {summary["run_state"] for summary in summaries(sweep).values()} == {"done"}
 
-    fresh = tmp_path / "fresh"
-    assert train(*SWEEP, f"hydra.sweep.dir={fresh}", directory=None).code == 0
-    assert figures(sweep) == figures(fresh)
+    assert figures(sweep) == figures(trained(*SWEEPS[runs]).directory)
 
 
-def test_a_sweep_that_was_killed_ends_with_the_same_table_once_resumed(train, tmp_path):
-    arguments = [*SWEEP, "trainer.epochs=12"]
-    expected = tmp_path / "expected"
-    assert train(*arguments, f"hydra.sweep.dir={expected}", directory=None).code == 0
+def name_of(sweep, key, beta, seed):
+    (run,) = sweep.glob(f"*_{key}={beta},seed={seed}")
+    return run.name
+
+
+@pytest.mark.parametrize("runs", [4, pytest.param(24, marks=pytest.mark.slow)])
+def test_a_sweep_that_was_killed_ends_with_the_same_table_once_resumed(
+    train, trained, tmp_path, runs
+):
+    arguments = [*SWEEPS[runs], "trainer.epochs=12"]
+    expected = trained(*arguments).directory
 
     sweep = tmp_path / "sweep"
-    command = [sys.executable, "-m", "vaecli.train", *arguments, f"hydra.sweep.dir={sweep}"]
-    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = processes.start("doors.train", *arguments, f"hydra.sweep.dir={sweep}", cwd=tmp_path)
     deadline = time.monotonic() + 60
-    while not list(sweep.glob("23_*/checkpoints/last.pt")):  # the first checkpoints are there
-        assert killed.poll() is None
+    while not list(sweep.glob(f"{runs - 1}_*/checkpoints/last.pt")):  # the first are there
+        assert killed.process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
+    killed.process.kill()
     killed.wait()
     states = [s["run_state"] for s in summaries(sweep).values()]
     assert "done" not in states
@@ -91,20 +98,20 @@ def test_a_sweep_that_was_killed_ends_with_the_same_table_once_resumed(train, tm
 
 @pytest.mark.parametrize("stack", ["auto", "off"])
 def test_sigint_checkpoints_what_runs_marks_the_rest_and_writes_the_comparison(
-    train, tmp_path, monkeypatch, stack
+    train, trained, tmp_path, monkeypatch, stack
 ):
     """Two structures, hence two groups of runs: the signal arrives while the first trains."""
     from vaecli.training.fit import Fit
 
-    original = Fit._record
+    original = Fit.take_stock
     sent = []
 
-    def record(self, *seen):
+    def take_stock(self, *seen, **when):
         if self.step == self.per_epoch and not sent:
             sent.append(signal.raise_signal(signal.SIGINT))
-        return original(self, *seen)
+        return original(self, *seen, **when)
 
-    monkeypatch.setattr(Fit, "_record", record)
+    monkeypatch.setattr(Fit, "take_stock", take_stock)
     sweep = tmp_path / "sweep"
     arguments = ["-m", "model.latent_dim=4,6", "seed=0,1", *SHORT, f"sweep.stack={stack}"]
     ran = train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
@@ -118,15 +125,21 @@ def test_sigint_checkpoints_what_runs_marks_the_rest_and_writes_the_comparison(
     monkeypatch.undo()
     assert train(f"resume={sweep}", directory=None).code == 0
     assert epochs(begun) == [0, 1, 2, 3]  # it went on: no epoch is there twice, none is missing
-    fresh = tmp_path / "fresh"
-    train(*arguments, f"hydra.sweep.dir={fresh}", directory=None)
-    assert figures(sweep) == figures(fresh)
+    assert figures(sweep) == figures(trained(*arguments).directory)
 
 
-def test_stacked_and_single_runs_of_every_strategy_end_alike(train, tmp_path):
+@pytest.mark.parametrize(
+    ("strategies", "epochs"),
+    [
+        ("free_bits,encoder_steps", 4),
+        pytest.param(
+            "none,free_bits,delta_vae,committed_rate,encoder_steps", 8, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_stacked_and_single_runs_of_every_strategy_end_alike(train, tmp_path, strategies, epochs):
     """Equal status; equal counts, unless a dimension's KL is within twice of the threshold."""
-    strategies = "none,free_bits,delta_vae,committed_rate,encoder_steps"
-    arguments = ["-m", f"strategy={strategies}", "schedule.beta=1,4", "trainer.epochs=8"]
+    arguments = ["-m", f"strategy={strategies}", "schedule.beta=1,4", f"trainer.epochs={epochs}"]
     for stack in ("auto", "off"):
         where = f"hydra.sweep.dir={tmp_path}/{stack}"
         more = (f"sweep.stack={stack}", "diagnosis=quick", where)
@@ -148,9 +161,9 @@ def test_stacked_and_single_runs_of_every_strategy_end_alike(train, tmp_path):
 
 def test_every_run_of_a_stack_leaves_the_files_of_a_single_run(train, tmp_path):
     sweep = tmp_path / "sweep"
-    train("-m", "seed=0,1", "trainer.epochs=2", "data.limit=300", f"hydra.sweep.dir={sweep}",
-          "diagnosis.tsne_points=0", directory=None)  # fmt: skip
-    single = train("seed=1", "trainer.epochs=2", "data.limit=300", "diagnosis.tsne_points=0")
+    drawn = ("trainer.epochs=2", "data.limit=300", "diagnosis.tsne_points=0")
+    train("-m", "seed=0,1", *drawn, f"hydra.sweep.dir={sweep}", directory=None)
+    single = train("seed=1", *drawn)
     ours = sweep / "1_seed=1"
 
     def names(directory):
@@ -167,7 +180,7 @@ def test_every_run_of_a_stack_leaves_the_files_of_a_single_run(train, tmp_path):
     log = (ours / "train.log").read_text()
     assert "Theory" in log
     assert "Report" in log
-    longer = train(f"resume={ours}", "trainer.epochs=3", directory=None)
+    longer = train(f"resume={ours}", "trainer.epochs=3", "diagnosis.plots=false", directory=None)
     assert longer.code == 0
     assert epochs(ours) == [0, 1, 2, 3]
 
@@ -175,28 +188,41 @@ def test_every_run_of_a_stack_leaves_the_files_of_a_single_run(train, tmp_path):
 def test_what_cannot_be_stacked_runs_alone_and_the_console_says_why(train, tmp_path):
     sweep = tmp_path / "sweep"
     ran = train(
-        "-m", "strategy=none,aggressive", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick",
-        f"hydra.sweep.dir={sweep}", directory=None,
-    )  # fmt: skip
+        "-m",
+        "strategy=none,aggressive",
+        "seed=0,1",
+        "trainer.max_steps=2",
+        "diagnosis=quick",
+        f"hydra.sweep.dir={sweep}",
+        directory=None,
+    )
     assert ran.code == 0
     assert ran.out.count("as one stack") == 1
     assert ran.out.count("strategy=aggressive decides by the run's own losses") == 2
     stacked = {name: s["stacked"] for name, s in summaries(sweep).items()}
     assert {n: count for n, count in stacked.items() if "none" in n} == {
-        "0_strategy=none,seed=0": 2, "1_strategy=none,seed=1": 2,
-    }  # fmt: skip
+        "0_strategy=none,seed=0": 2,
+        "1_strategy=none,seed=1": 2,
+    }
 
 
 def test_max_stack_cuts_a_stack_into_equal_parts(train, tmp_path):
     ran = train(
-        "-m", "seed=0,1,2,3,4", "sweep.max_stack=3", "trainer.max_steps=2", "diagnosis=quick",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "-m",
+        "seed=0,1,2,3,4",
+        "sweep.max_stack=3",
+        "trainer.max_steps=2",
+        "diagnosis=quick",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert "runs 1 to 3 of 5" in ran.out
     assert "runs 4 to 5 of 5" in ran.out
 
 
-def test_a_stack_whose_update_fails_is_cut_in_two_and_goes_on(train, tmp_path, monkeypatch):
+def test_a_stack_whose_update_fails_is_cut_in_two_and_goes_on(
+    train, trained, tmp_path, monkeypatch
+):
     from vaecli.training.stack.stack import Stack
 
     original = Stack.update
@@ -207,14 +233,13 @@ def test_a_stack_whose_update_fails_is_cut_in_two_and_goes_on(train, tmp_path, m
         return original(self)
 
     monkeypatch.setattr(Stack, "update", update)
-    sweep, whole = tmp_path / "sweep", tmp_path / "whole"
+    sweep = tmp_path / "sweep"
     arguments = ["-m", "seed=0,1,2,3", *SHORT]
     ran = train(*arguments, f"hydra.sweep.dir={sweep}", directory=None)
     assert ran.code == 0
     assert ran.out.count("is cut in two (OutOfMemoryError: no room for that many)") == 1
     monkeypatch.undo()
-    train(*arguments, f"hydra.sweep.dir={whole}", directory=None)
-    assert figures(sweep) == figures(whole)
+    assert figures(sweep) == figures(trained(*arguments).directory)
 
 
 def test_a_strategy_that_vmap_refuses_runs_alone(train, tmp_path, monkeypatch):
@@ -229,9 +254,14 @@ def test_a_strategy_that_vmap_refuses_runs_alone(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(FreeBits, "loss", loss)
     ran = train(
-        "-m", "strategy=free_bits", "seed=0,1", "trainer.max_steps=2", "diagnosis=quick",
-        f"hydra.sweep.dir={tmp_path}/sweep", directory=None,
-    )  # fmt: skip
+        "-m",
+        "strategy=free_bits",
+        "seed=0,1",
+        "trainer.max_steps=2",
+        "diagnosis=quick",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+        directory=None,
+    )
     assert ran.code == 0
     assert ran.out.count("it cannot be vmapped") == 2
 

@@ -85,15 +85,29 @@ def test_a_code_that_lives_at_the_highest_beta_has_no_boundary_below_it(tmp_path
     assert (again.failed, again.low, again.high) == (None, 4.0, 8.0)
 
 
-def test_training_finds_the_critical_beta_of_the_linear_vae(train, tmp_path):
+@pytest.mark.parametrize("tolerance", [0.6, pytest.param(0.15, marks=pytest.mark.slow)])
+def test_training_finds_the_critical_beta_of_the_linear_vae(train, tmp_path, tolerance):
     """In closed form: the largest eigenvalue of the data over sigma^2, here 9."""
     sweep = tmp_path / "sweep"
     ran = train(
-        "-m", "data=gaussian", "model=linear", "likelihood=gaussian", "trainer.batch_size=512",
-        "trainer.lr=2e-2", "trainer.max_steps=600", "trainer.lr_schedule=cosine", "seed=0",
-        "sweep.bisect=0.15", "sweep.bisect_low=1", "sweep.bisect_high=50", "diagnosis=quick",
-        f"hydra.sweep.dir={sweep}", directory=None,
-    )  # fmt: skip
+        "-m",
+        "data=gaussian",
+        "model=linear",
+        "likelihood=gaussian",
+        "trainer.batch_size=512",
+        "trainer.lr=2e-2",
+        "trainer.max_steps=600",
+        "trainer.lr_schedule=cosine",
+        "seed=0",
+        "trainer.evaluate_every=100",
+        "trainer.checkpoint_every=100",
+        "diagnosis=quick",
+        f"sweep.bisect={tolerance}",
+        "sweep.bisect_low=1",
+        "sweep.bisect_high=50",
+        f"hydra.sweep.dir={sweep}",
+        directory=None,
+    )
     assert ran.code == 0
     (answer,) = json.loads((sweep / "critical_beta.json").read_text()).values()
     assert answer["low"] <= answer["predicted"] * 1.02  # a KL below 0.01 nats counts as dead
@@ -107,8 +121,13 @@ def test_training_finds_the_critical_beta_of_the_linear_vae(train, tmp_path):
 
 
 def test_a_search_refuses_a_beta_of_its_own(train, tmp_path):
-    ran = train("-m", "sweep.bisect=0.1", "schedule.beta=1,2", f"hydra.sweep.dir={tmp_path}/s",
-                directory=None)  # fmt: skip
+    ran = train(
+        "-m",
+        "sweep.bisect=0.1",
+        "schedule.beta=1,2",
+        f"hydra.sweep.dir={tmp_path}/s",
+        directory=None,
+    )
     assert ran.code == 2
     assert "schedule.beta" in ran.err
     assert not (tmp_path / "s").exists()
@@ -116,15 +135,18 @@ def test_a_search_refuses_a_beta_of_its_own(train, tmp_path):
 
 @pytest.mark.parametrize(
     "strategy",
-    [["strategy=none"], ["strategy=aggressive"],
-     ["strategy=encoder_steps", "strategy.encoder_steps=7"]],
+    [
+        ["strategy=none"],
+        ["strategy=aggressive"],
+        ["strategy=encoder_steps", "strategy.encoder_steps=7"],
+    ],
     ids=lambda overrides: overrides[0].partition("=")[2],
-)  # fmt: skip
+)
 def test_training_stops_at_its_time_and_is_diagnosed(train, strategy):
-    ran = train("trainer.epochs=100000", "trainer.max_seconds=1", "diagnosis=quick", *strategy)
+    ran = train("trainer.epochs=100000", "trainer.max_seconds=0.4", "diagnosis=quick", *strategy)
     assert ran.code == 0
     summary = ran.json("summary.json")
-    assert 1 <= summary["seconds"] < 10
+    assert 0.4 <= summary["seconds"] < 10
     assert ran.rows[-1]["decoder_updates"] == summary["decoder_updates"] < 100000
     # What is diagnosed is what was saved, and time does not cut a step of several updates.
     saved = torch.load(ran.directory / "checkpoints" / "last.pt", weights_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from doors import train
 from PIL import Image
 
 
@@ -61,9 +62,7 @@ def no_checkpoint(folder):
     (run / "checkpoints").mkdir(parents=True)
     (run / "summary.json").write_text("{}")
     (run / "overrides.yaml").write_text("[]\n")
-    from vaecli.train import _main
-
-    assert _main(["trainer.max_steps=1", "diagnosis=quick", f"hydra.run.dir={folder}/real"]) == 0
+    assert train(["trainer.max_steps=1", "diagnosis=quick", f"hydra.run.dir={folder}/real"]) == 0
     (folder / "real" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint at all")
     return (f"resume={folder}/real",)
 
@@ -106,19 +105,23 @@ CASES = {
     "negative beta": ("schedule.beta=-1", ["schedule.beta=-1.0", ">= 0"]),
     "another strategy's key": ("+strategy.delta=3", ["strategy.delta=3", "strategy=none"]),
     "warm-up longer than the run": (
-        "schedule=linear schedule.warmup_epochs=99", ["schedule.warmup_epochs=99", "trainer.epochs"]
+        "schedule=linear schedule.warmup_epochs=99",
+        ["schedule.warmup_epochs=99", "trainer.epochs"],
     ),
     "warm-up in steps longer than the run": (
-        "schedule=linear schedule.warmup_steps=99999", ["schedule.warmup_steps=99999"]
+        "schedule=linear schedule.warmup_steps=99999",
+        ["schedule.warmup_steps=99999"],
     ),
     "clashing strategies": ("strategy=[free_bits,delta_vae]", ["free_bits", "delta_vae", "loss"]),
     "clashing updates": ("strategy=[aggressive,encoder_steps]", ["aggressive", "updates"]),
     "capacity the family lacks": ("model=linear decoder=large", ["decoder=large", "linear"]),
     "capacity key the family lacks": (
-        "decoder.receptive_field=5", ["decoder.receptive_field=5", "mlp", "width"]
+        "decoder.receptive_field=5",
+        ["decoder.receptive_field=5", "mlp", "width"],
     ),
     "impossible receptive field": (
-        "model=pixelcnn decoder.receptive_field=4", ["decoder.receptive_field=4", "odd"]
+        "model=pixelcnn decoder.receptive_field=4",
+        ["decoder.receptive_field=4", "odd"],
     ),
     "likelihood for other data": ("likelihood=discretized_logistic", ["likelihood", "binary"]),
     "unknown likelihood": ("likelihood=nosuch", ["likelihood", "bernoulli"]),
@@ -139,34 +142,44 @@ CASES = {
     **{
         f"resume of a file that says {override}": (foreign(override), ["is no list of vae-train"])
         for override in (
-            "hydra.job.name=x", "+hydra.callbacks.x._target_=os.abort", "hydra/launcher=joblib",
-            "--config-dir=elsewhere", "--cfg=job", "-m", "nonsense", "experiment@hydra.x=y",
+            "hydra.job.name=x",
+            "+hydra.callbacks.x._target_=os.abort",
+            "hydra/launcher=joblib",
+            "--config-dir=elsewhere",
+            "--cfg=job",
+            "-m",
+            "nonsense",
+            "experiment@hydra.x=y",
         )
     },
     "a number that float32 cannot square": (
-        "schedule.beta=1e300", ["schedule.beta=1e+300", "1e+15"]
+        "schedule.beta=1e300",
+        ["schedule.beta=1e+300", "1e+15"],
     ),
     "a list with a number that float32 cannot square": (
-        "data=gaussian data.spectrum=[1e300,1]", ["data.spectrum", "1e+15"]
+        "data=gaussian data.spectrum=[1e300,1]",
+        ["data.spectrum", "1e+15"],
     ),
-    "a name too long for any directory": (
-        f"hydra.run.dir={'a' * 300}", ["File name too long"]
-    ),
+    "a name too long for any directory": (f"hydra.run.dir={'a' * 300}", ["File name too long"]),
     "images beyond measure": ("data.image_size=100000", ["data.image_size=100000", "1,024"]),
     "latents beyond measure": ("model.latent_dim=1000000", ["model.latent_dim=1000000", "10,000"]),
     "samples beyond measure": (
-        "diagnosis.importance_samples=1000000000", ["diagnosis.importance_samples", "100,000"]
+        "diagnosis.importance_samples=1000000000",
+        ["diagnosis.importance_samples", "100,000"],
     ),
     "encoder steps beyond measure": (
-        "strategy=encoder_steps strategy.encoder_steps=100000", ["encoder_steps=100000", "1,000"]
+        "strategy=encoder_steps strategy.encoder_steps=100000",
+        ["encoder_steps=100000", "1,000"],
     ),
     "an infinite number": ("schedule.beta=inf", ["schedule.beta=inf", "finite"]),
     "no room for an encoder update": (
-        "strategy=aggressive strategy.aggressive_max_updates=1", ["aggressive_max_updates=1", "2"]
+        "strategy=aggressive strategy.aggressive_max_updates=1",
+        ["aggressive_max_updates=1", "2"],
     ),
     "a misspelt key": ("modle=cnn", ["modle", "--help"]),
     "unimportable extension": (
-        "extend=[nosuchmodule] +strategy.use.nosuchmodule=true", ["extend", "nosuch"]
+        "extend=[nosuchmodule] +strategy.use.nosuchmodule=true",
+        ["extend", "nosuch"],
     ),
     "one bad run in a sweep": ("-m seed=0,1 schedule.beta=1,-1", ["schedule.beta=-1.0"]),
     "ambiguous sweep without -m": ("model=mlp,cnn", ["model", "mlp,cnn"]),
@@ -178,17 +191,19 @@ CASES = {
     "a yaml of one's own in no UTF-8": (own_config(b"\xff\xfe"), ["--config-dir", "UTF-8"]),
     "a search that is no sweep": ("sweep.bisect=0.05", ["sweep.bisect=0.05", "-m"]),
     "a test part that leaves nothing": (
-        "data.test_fraction=0.9999", ["data.test_fraction=0.9999", "of 1797 examples"]
+        "data.test_fraction=0.9999",
+        ["data.test_fraction=0.9999", "of 1797 examples"],
     ),
-}  # fmt: skip
+}
 
 
-TABLE = Path(__file__).resolve().parent.parent / "docs" / "bad_inputs.md"
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "bad_inputs.md"
 HEAD = """\
 # Bad inputs and their answers
 
 Every refusal below has exit code 2 and leaves nothing behind. The table is what `vae-train` says on
-a machine without a GPU; the tests hold each row to it. Written by `python tests/test_bad_input.py`.
+a machine without a GPU; the tests hold each row to it. Written by
+`PYTHONPATH=tests/support python tests/config/test_bad_input.py`.
 
 | case | typed | answer |
 |---|---|---|
@@ -212,14 +227,12 @@ def row(name, arguments, answer, folder):
 def test_bad_input_is_refused_in_three_lines_and_leaves_nothing(
     name, tmp_path, monkeypatch, capsys
 ):
-    from vaecli.train import _main
-
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.chdir(tmp_path)
     arguments = arguments_of(name, tmp_path)
     before = files(tmp_path)
     capsys.readouterr()
-    code = _main(arguments)
+    code = train(arguments)
     captured = capsys.readouterr()
     assert code == 2, captured
     lines = captured.err.strip().splitlines()
@@ -234,8 +247,6 @@ def test_bad_input_is_refused_in_three_lines_and_leaves_nothing(
 
 def write_table():
     """Ask vae-train for every row."""
-    from vaecli.train import _main
-
     rows = []
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     for name in CASES:
@@ -243,7 +254,7 @@ def write_table():
             told, folder = io.StringIO(), Path(scratch)
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
                 arguments = arguments_of(name, folder)
-                _main(arguments)
+                train(arguments)
             rows.append(row(name, arguments, told.getvalue(), folder))
     TABLE.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
 
@@ -254,21 +265,17 @@ def files(folder: Path) -> set[Path]:
 
 
 def test_an_empty_list_of_visible_gpus_is_named_as_the_reason(tmp_path, monkeypatch, capsys):
-    from vaecli.train import _main
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert _main(["device=cuda"]) == 2
+    assert train(["device=cuda"]) == 2
     assert "CUDA_VISIBLE_DEVICES is set but empty" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_auto_without_a_gpu_says_when_the_environment_hides_it(tmp_path, monkeypatch, capsys):
-    from vaecli.train import _main
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert _main(["trainer.max_steps=1", "diagnosis=quick"]) == 0
+    assert train(["trainer.max_steps=1", "diagnosis=quick"]) == 0
     assert "CUDA_VISIBLE_DEVICES" in capsys.readouterr().out
 
 
@@ -278,8 +285,12 @@ def test_errors_reach_a_real_shell_as_exit_code_2(tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-m", "vaecli.train", "schedule.beta=oops"],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ}, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ},
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) <= 3

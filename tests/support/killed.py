@@ -1,10 +1,4 @@
-"""vae-train in a process that kills itself at its Nth event: an update, or a change of a file.
-
-    python killed.py [--terminated SECONDS] N PLACE ARGUMENTS...
-
-PLACE: events are of files below it. N = 0 kills nothing; the number of events is then the last line
-on standard error. --terminated: SIGTERM first, in an event that lasts until SIGKILL comes.
-"""
+"""vae-train in a process that kills itself at its Nth event: an update, or a change of a file."""
 
 import itertools
 import os
@@ -12,22 +6,35 @@ import signal
 import sys
 import time
 
+import doors
+
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.link"}
 
 
-def main() -> int:
-    grace = None
-    if sys.argv[1] == "--terminated":
-        grace = float(sys.argv[2])
-        del sys.argv[1:3]
-    last, place, *arguments = sys.argv[1:]
+def train(arguments: list[str]) -> int:
+    """Arguments: N, PLACE, then those of vae-train.
+
+    Events are of files below PLACE. N = 0 kills nothing; the number of events is then the last
+    line on standard error.
+    """
+    last, place, *typed = arguments
+    return _train(int(last), place, typed, grace=None)
+
+
+def terminate(arguments: list[str]) -> int:
+    """The same, with SIGTERM first, in an event that lasts SECONDS (the first argument)."""
+    seconds, last, place, *typed = arguments
+    return _train(int(last), place, typed, grace=float(seconds))
+
+
+def _train(last: int, place: str, typed: list[str], grace: float | None) -> int:
     numbers = itertools.count(1)
     seen = 0
 
     def event() -> None:
         nonlocal seen
         seen = next(numbers)
-        if seen == int(last):
+        if seen == last:
             if grace is not None:
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(grace)
@@ -37,17 +44,13 @@ def main() -> int:
         if name in CHANGES and any(str(value).startswith(place) for value in values[:2]):
             event()
 
-    import torch
-
-    from vaecli.train import _main
     from vaecli.training.fit import Fit
     from vaecli.training.stack.stack import Stack
 
-    torch.set_num_threads(1)
     for kind in (Fit, Stack):
         kind.update = _counted(kind.update, event)
     sys.addaudithook(audit)
-    code = _main(arguments)
+    code = doors.train(typed)
     print(seen, file=sys.stderr)
     return code
 
@@ -58,7 +61,3 @@ def _counted(update, event):
         return update(self)
 
     return counted
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -102,8 +102,8 @@ def test_between_the_door_and_the_loss_stand_at_most_nine_frames(train, monkeypa
     plain_loss = Strategy.loss
 
     def loss(self, *args):
-        frames = traceback.extract_stack()[:-1]
-        depths.append(1 + sum(Path(f.filename).is_relative_to(PACKAGE) for f in frames))
+        frames = [f for f in traceback.extract_stack() if Path(f.filename).is_relative_to(PACKAGE)]
+        depths.append(1 + sum(frame.name != "main" for frame in frames))
         return plain_loss(self, *args)
 
     monkeypatch.setattr(Strategy, "loss", loss)

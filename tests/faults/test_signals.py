@@ -63,13 +63,13 @@ def test_a_run_that_is_asked_to_stop_leaves_a_page_and_goes_on(
 
 
 def test_a_page_that_cannot_be_written_does_not_change_how_the_run_ends(train, monkeypatch):
-    import vaecli.runs.run
+    import vaecli.runs.attempt
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     signalled(monkeypatch, signal.SIGTERM)
-    monkeypatch.setattr(vaecli.runs.run, "report_so_far", full)
+    monkeypatch.setattr(vaecli.runs.attempt, "report_so_far", full)
     ran = train(*SHORT)
     assert ran.code == 143
     assert "No report: OSError: [Errno 28] No space left on device" in ran.out

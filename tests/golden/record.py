@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from doors import done
+from golden_doors import done
 from recordings import HERE, RECORDERS, path_of
 
 from vaecli import train

@@ -14,7 +14,7 @@ from typing import Any
 import cases
 import torch
 import yaml
-from doors import done
+from golden_doors import done
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaecli import diagnose, train

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 import yaml
-from doors import done
+from golden_doors import done
 from recordings import HERE, close, objects
 
 from vaecli import compare, diagnose, load_run, train

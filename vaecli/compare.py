@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from datetime import datetime
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    if hasattr(sys.stdout, "reconfigure"):  # a name no terminal can show is no reason to stop
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name no terminal can show is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
     with answering("vae-compare") as answer:
         try:

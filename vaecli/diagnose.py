@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.config.options import import_extension
 from vaecli.core.answer import answering
-from vaecli.core.errors import WRONG_USE, UsageError, require
+from vaecli.core.errors import DONE, WRONG_USE, require
 
 if TYPE_CHECKING:
-    from vaecli.config.schema import Config
+    from vaecli.runs.rediagnose import Diagnosed
 
 DESCRIPTION = """\
 Diagnose posterior collapse of a finished run again, or of a model of your own. Of a run it writes
@@ -101,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
+    from vaecli.runs.rediagnose import diagnose_foreign, diagnose_run
+
     paths = [item for item in options.what if "=" not in item or Path(item).exists()]
     overrides = [item for item in options.what if item not in paths]
     flags = {key: getattr(options, flag) for flag, key in KEYS.items()}
@@ -109,7 +109,7 @@ def _diagnose(options: argparse.Namespace) -> int:
     if options.model is not None:
         require(not paths, "PATH", paths and paths[0], "goes without --model", "leave one out")
         require(options.data is not None, "--data", None, "is needed with --model", "--data mnist")
-        return _foreign(options.model, options.data, overrides, extend, options.out)
+        return _show(diagnose_foreign(options.model, options.data, overrides, extend, options.out))
     require(
         len(paths) == 1,
         "PATH",
@@ -120,142 +120,15 @@ def _diagnose(options: argparse.Namespace) -> int:
     for flag in ("data", "out"):
         value = getattr(options, flag)
         require(value is None, f"--{flag}", value, "belongs to --model", "leave it out")
-    return _run(Path(paths[0]), overrides, extend)
+    return _show(diagnose_run(Path(paths[0]), overrides, extend))
 
 
-def _run(path: Path, overrides: list[str], extend: tuple[str, ...]) -> int:
-    from vaecli.core.rundir import SUMMARY, RunDirectory, check_writable
-    from vaecli.evaluation.passes import NotFinite
-    from vaecli.runs.build import build, check
-    from vaecli.runs.load import load_config, load_plain, require_own_data, restore, saved_overrides
-    from vaecli.runs.report import report_again
-
-    weights: Path | None = None
-    if path.suffix == ".pt":
-        weights, path = path, path.absolute().parent.parent
-    own = load_plain(path).get("diagnosis")
-    config = load_config(path, extend=extend, overrides=[*_whole(own), *overrides])
-    directory = RunDirectory(path)
-    for name in (SUMMARY, "environment.json"):  # the report needs them; better to know now
-        directory.read_json(name)
-    directory.rows()
-    check_writable(path, new=False)
-    precision = _start(config)
-    config.data.check_files()
-    data = config.data.load().to(precision.device)
-    config = check(config, data)
-    require_own_data(path, data, config.plain)
-    vae = build(config, data).vae
-    if weights is None:
-        weights = directory.checkpoints / f"{config.diagnosis.checkpoint.value}.pt"
-    restore(vae, weights)
-    try:
-        with precision.autocast():
-            diagnosis, page = report_again(
-                vae, data, config, directory, overrides=saved_overrides(path), weights=weights.name
-            )
-    except NotFinite as error:
-        raise UsageError(
-            "checkpoint", weights, f"cannot be diagnosed: {error}", "try --checkpoint best"
-        ) from error
-    _tell(diagnosis, page)
-    return 0
-
-
-def _whole(own: object) -> list[str]:
-    """The default settings as overrides, before those that are typed.
-
-    own: the run's. Of them stays what defines the figures, and what is more than the default: the
-    run's diagnosis may have been quick, or full.
-    """
-    from vaecli.diagnosis.settings import DiagnosisConfig
-
-    kept = {"split", "checkpoint", "threshold", "samples"}
-    overrides = []
-    for field in fields(DiagnosisConfig):
-        before = own.get(field.name) if isinstance(own, dict) else None
-        if field.name not in kept:
-            more = type(before) is int and before > field.default
-            overrides.append(f"diagnosis.{field.name}={before if more else field.default}")
-    return overrides
-
-
-def _foreign(
-    named: str, data_name: str, overrides: list[str], extend: tuple[str, ...], out: Path | None
-) -> int:
-    from vaecli.config.schema import read
-    from vaecli.diagnosis.foreign_model import REJECTIONS, ForeignModel
-    from vaecli.runs.report import report_foreign
-
-    require(out is None or not out.exists(), "--out", out, "exists already", "name a new directory")
-    config = read(_composed(data_name, overrides, extend))
-    precision = _start(config)
-    model = _made(named)
-    config.data.check_files()
-    data = config.data.load().to(precision.device)
-    if hasattr(model, "to"):
-        model = model.to(precision.device)
-    try:
-        diagnosis, page = report_foreign(ForeignModel(model), data, config, out, name=named)
-    except (*REJECTIONS, ArithmeticError, AttributeError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(
-            "--model",
-            named,
-            f"failed on the {data.name} data ({lines[0]})",
-            "encode(x) takes x (batch, channels, height, width) and returns mu, logvar",
-        ) from error
-    _tell(diagnosis, page)
-    return 0
-
-
-def _composed(data: str, overrides: list[str], extend: tuple[str, ...]):
-    """A whole config of which only the data, the device and the diagnosis matter."""
-    from hydra import compose, initialize_config_dir
-
-    from vaecli.config.compose import CONFIGS
-    from vaecli.config.refusals import CompositionError, refusing
-
-    modules = [f"extend=[{','.join(extend)}]"] if extend else []
-    try:
-        with refusing([]), initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return compose("config", overrides=[f"data={data}", *modules, *overrides])
-    except CompositionError as error:
-        words = str(error).replace("\n", ";")
-        raise UsageError("--data", data, words, "vae-train --help") from error
-
-
-def _made(named: str):
-    """The model that MODULE:FUNCTION returns. It is called because the user names it."""
-    module, _, function = named.partition(":")
-    require(bool(module and function), "--model", named, "must be MODULE:FUNCTION", "mymodel:load")
-    make = getattr(import_extension(module, "--model"), function, None)
-    require(
-        callable(make), "--model", named, f"{module} has no such function", "name one that it has"
-    )
-    model = make()
-    require(
-        callable(getattr(model, "encode", None)),
-        "--model",
-        named,
-        f"returned {type(model).__name__}, which has no encode(x) -> (mu, logvar)",
-        "return a model that has it",
-    )
-    return model
-
-
-def _start(config: Config):
-    from vaecli.training.precision import choose_device, choose_precision, prepare_process
-
-    prepare_process()
-    return choose_precision(config.trainer.amp, choose_device(config.device))
-
-
-def _tell(diagnosis: dict, page: Path) -> None:
+def _show(diagnosed: Diagnosed) -> int:
     from vaecli.reporting.console import verdict_lines
 
-    print("\n".join(verdict_lines(diagnosis)))
-    print(f"\nReport       {page}")
+    print("\n".join(verdict_lines(diagnosed.diagnosis)))
+    print(f"\nReport       {diagnosed.page}")
+    return DONE
 
 
 if __name__ == "__main__":

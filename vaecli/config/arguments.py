@@ -36,7 +36,7 @@ def parse_flags(flags: list[str]) -> Namespace:
         raise refused_flags(flags, words)
 
     parser = get_args_parser()
-    parser.error = refuse  # argparse would print the usage of all
+    setattr(parser, "error", refuse)  # noqa: B010 - argparse itself would print the usage of all
     return parser.parse_args(flags)
 
 

@@ -116,13 +116,19 @@ def job_of(config: DictConfig, typed: list[str]) -> Job:
     return _job(config, overrides, directory, sweep)
 
 
-def effective(overrides: ListConfig) -> list[str]:
+def effective(overrides: list[str] | ListConfig) -> list[str]:
     """The last override of each key: one that is typed beats one that an experiment sweeps.
 
     Hydra makes a job for each of the experiment's values all the same; they then come out equal.
     """
-    written = OmegaConf.to_container(overrides, resolve=False)
-    return list({key_of(override): override for override in written}.values())
+    return list({key_of(override): override for override in _written(overrides)}.values())
+
+
+def _written(overrides: list[str] | ListConfig) -> list[str]:
+    """The overrides as they were typed: an interpolation in one is not resolved."""
+    if isinstance(overrides, ListConfig):
+        return [str(item) for item in OmegaConf.to_container(overrides, resolve=False) or []]
+    return overrides
 
 
 def run_name(number: int, typed: list[str], overrides: list[str]) -> str:
@@ -236,7 +242,7 @@ def _jobs(
 ) -> dict[int, Job]:
     """The jobs of Hydra's own sweeper, by its numbers; of equal ones the first."""
     params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
-    asked = OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
+    asked = _written(master.hydra.overrides.task)
     parsed = OverridesParser.create(config_loader=loader).parse_overrides([*params, *asked])
     jobs: dict[int, Job] = {}
     seen: set[tuple[str, ...]] = set()

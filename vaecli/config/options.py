@@ -41,7 +41,9 @@ def find(group: str, name: str, base: type, extend: tuple[str, ...] = ()) -> typ
         raise UsageError(
             group,
             name,
-            "no such option" if not classes else f"{module.__name__} defines several of them",
+            "no such option"
+            if module is None or not classes
+            else f"{module.__name__} defines several of them",
             f"choose one of {', '.join(known)}; a module of your own goes into extend=[...]",
         )
     return classes[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaecli.config.inside import inner
@@ -74,17 +74,13 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """One run, fully described. `plain` is the same as nested builtin types, for the files.
-
-    likelihood: a template, which `build` copies; None until the data is known (`resolved`).
-    """
+    """One run, described. `plain` is the same as nested builtin types, for the files."""
 
     seed: int
     device: str
     data: DataSet
     model: Family
     capacity: Capacity
-    likelihood: Likelihood | None
     schedule: Schedule
     strategies: tuple[Strategy, ...]
     trainer: TrainerConfig
@@ -93,13 +89,11 @@ class Config:
     extend: tuple[str, ...]
     plain: dict[str, Any] = field(compare=False, repr=False)
 
-    def resolved(self, data: Data) -> Config:
+    def resolved(self, data: Data) -> Resolved:
         """The config of a run on `data`: its likelihood chosen, under `auto` by the kind of data.
 
         Raises UsageError for a likelihood that is no density for such data.
         """
-        if self.likelihood is not None:
-            return self
         section = self.plain["likelihood"]
         name = section["name"]
         if name == "auto":
@@ -118,7 +112,18 @@ class Config:
         )
         named = {**self.plain["likelihood"], "name": name}
         plain = {**self.plain, "likelihood": named, "resume": None}
-        return dataclasses.replace(self, likelihood=likelihood, plain=plain)
+        return Resolved(**{**vars(self), "plain": plain}, likelihood=likelihood)
+
+
+@dataclass(frozen=True)
+class Resolved(Config):
+    """The config of a run whose data is known: nothing in it is left to be chosen."""
+
+    likelihood: Likelihood = field(compare=False)  # a template, which `build` copies
+
+    def resolved(self, data: Data) -> Resolved:
+        """The config itself."""
+        return self
 
 
 # Grey images get the customary cross-entropy, which is not a normalised density; binarise for
@@ -147,7 +152,7 @@ class _Top:
     extend: list[str]
 
 
-def read(composed: DictConfig) -> Config:
+def read(composed: DictConfig | ListConfig) -> Config:
     """The validated config of one run. Raises UsageError naming key, value, rule and remedy."""
     plain = _plain(composed)
     _require_shape(plain)
@@ -186,7 +191,6 @@ def read(composed: DictConfig) -> Config:
         data=data,
         model=model,
         capacity=capacity,
-        likelihood=None,
         schedule=schedule,
         strategies=strategies,
         trainer=trainer,
@@ -219,16 +223,21 @@ def _require_shape(plain: dict[str, Any]) -> None:
     require(isinstance(use, dict), "strategy.use", use, "must name strategies", "strategy=none")
 
 
-def _plain(composed: DictConfig) -> dict[str, Any]:
+def _plain(composed: DictConfig | ListConfig) -> dict[str, Any]:
     try:
-        return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise _refusal("", error) from error
+    if not isinstance(plain, dict):
+        remedy = "`vae-train --cfg job` prints a whole config"
+        raise UsageError("config", plain, "must be sections with keys", remedy)
+    return {str(key): item for key, item in plain.items()}
 
 
 def _option(group: str, node: dict, base: type, extend: tuple[str, ...]) -> Any:
     name = node.get("name")
-    require(isinstance(name, str), f"{group}.name", name, "must name an option", f"{group}=...")
+    if not isinstance(name, str):
+        raise UsageError(f"{group}.name", name, "must name an option", f"{group}=...")
     return _typed(group, find(group, name, base, extend), node)
 
 
@@ -244,7 +253,7 @@ def _strategies(node: dict, extend: tuple[str, ...]) -> tuple[Strategy, ...]:
             require(
                 not shared,
                 "strategy",
-                f"[{_name(other)},{name}]",
+                f"[{other.name},{name}]",
                 f"both fill the slot {', '.join(sorted(shared))}",
                 "strategies combine only if their slots are disjoint; choose one of the two",
             )
@@ -253,14 +262,10 @@ def _strategies(node: dict, extend: tuple[str, ...]) -> tuple[Strategy, ...]:
         not keys,
         f"strategy.{next(iter(keys), '')}",
         next(iter(keys.values()), ""),
-        f"is no key of strategy={'+'.join(map(_name, strategies)) or 'none'}",
+        f"is no key of strategy={'+'.join(strategy.name for strategy in strategies) or 'none'}",
         "choose the strategy it belongs to, e.g. strategy=free_bits strategy.free_nats=0.5",
     )
     return tuple(strategies)
-
-
-def _name(strategy: Strategy) -> str:
-    return type(strategy).__module__.rpartition(".")[2]
 
 
 def _capacity(decoder: _Decoder, model: Family, plain: dict) -> Capacity:

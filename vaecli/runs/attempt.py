@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaecli.config.job import Job
-from vaecli.config.schema import Config
+from vaecli.config.schema import Resolved
 from vaecli.core.errors import DIVERGED, FAILED, INTERRUPTED, UsageError
 from vaecli.core.rundir import SUMMARY, RunDirectory, RunState
 from vaecli.data.sets.base import Data
@@ -26,7 +26,7 @@ class Prepared(NamedTuple):
     """A job that has been checked: its config resolved, its data on the device."""
 
     job: Job
-    config: Config
+    config: Resolved
     data: Data
 
 

@@ -8,11 +8,11 @@ import math
 import torch
 from torch import nn
 
-from vaecli.config.schema import Config
+from vaecli.config.schema import Config, Resolved
 from vaecli.core.errors import require
 from vaecli.core.machine import free_bytes
 from vaecli.core.randomness import derive
-from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.base import Data
 from vaecli.data.sets.statistics import pixel_statistics
 from vaecli.objectives.objective import Objective
 from vaecli.theory import prediction
@@ -23,7 +23,7 @@ MOST_STEPS = 10**8  # beta at each of them is held in memory
 COPIES = 4  # of the weights, in training: themselves, the gradient, Adam's two moments
 
 
-def check(config: Config, data: Data) -> Config:
+def check(config: Config, data: Data) -> Resolved:
     """The config resolved for `data`. Raises UsageError for what does not go together."""
     n = len(data.train.x)
     size = config.trainer.batch_size
@@ -36,7 +36,7 @@ def check(config: Config, data: Data) -> Config:
     )
     _require_fitting(config, data)
     config.model.validate_shape(data.shape)
-    config = config.resolved(data)
+    resolved = config.resolved(data)
     per_epoch = n // size
     steps = config.trainer.total_steps(per_epoch)
     require(
@@ -48,13 +48,13 @@ def check(config: Config, data: Data) -> Config:
     )
     config.schedule.curve(steps, per_epoch)
     chosen(config.trainer.compile, data.device, steps=1)
-    _require_room(config, data)
-    return config
+    _require_room(resolved, data)
+    return resolved
 
 
 def _require_fitting(config: Config, data: Data) -> None:
     """Raise UsageError for a family of images over sequences, or the other way round."""
-    sequences = data.kind is Kind.TOKENS
+    sequences = data.kind.of_sequences
     wanted, other = ("sequences", "lstm") if sequences else ("images", "mlp")
     require(
         config.model.of_sequences is sequences,
@@ -65,7 +65,7 @@ def _require_fitting(config: Config, data: Data) -> None:
     )
 
 
-def _require_room(config: Config, data: Data) -> None:
+def _require_room(config: Resolved, data: Data) -> None:
     """Raise UsageError, before anything is allocated, for a model that memory cannot hold."""
     free = free_bytes(data.device)
     try:
@@ -85,19 +85,19 @@ def _require_room(config: Config, data: Data) -> None:
     )
 
 
-def _networks(config: Config, data: Data) -> tuple[nn.Module, nn.Module]:
+def _networks(config: Resolved, data: Data) -> tuple[nn.Module, nn.Module]:
     encoder = config.model.encoder(data.shape, 2 * config.model.latent_dim)
     return encoder, config.model.decoder(data.shape, config.likelihood.outputs, config.capacity)
 
 
 def build(config: Config, data: Data) -> Objective:
     """A new objective on the data's device; its initialisation depends on the seed alone."""
-    config = config.resolved(data)
-    likelihood = copy.deepcopy(config.likelihood)  # it may own parameters
+    resolved = config.resolved(data)
+    likelihood = copy.deepcopy(resolved.likelihood)  # it may own parameters
     mean, variance = pixel_statistics(data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initialisation"))
-        encoder, decoder = _networks(config, data)
+        encoder, decoder = _networks(resolved, data)
         vae = config.model.vae(
             encoder=encoder,
             decoder=decoder,
@@ -109,7 +109,7 @@ def build(config: Config, data: Data) -> Objective:
         )
         objective = Objective(vae, config.strategies)
     if data.device.type == "cuda":  # what tensor cores want; a CPU gains nothing (docs/speed.md)
-        return objective.to(data.device, memory_format=torch.channels_last)
+        objective = objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return objective.to(data.device)
 
 

@@ -145,7 +145,8 @@ def _open_log(directory: RunDirectory, *, echo: bool) -> logging.Logger:
         log = console.open_log(path, echo=echo)
     except OSError as error:
         raise unwritable(directory.path, error, new=False) from error
-    if not all(hold(h.stream) for h in log.handlers if isinstance(h, logging.FileHandler)):
+    files = (h.stream for h in log.handlers if isinstance(h, logging.FileHandler))
+    if not all(stream is not None and hold(stream) for stream in files):
         console.close_log(log)
         raise UsageError("run", directory.path, *IN_USE)
     return log

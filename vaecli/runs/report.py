@@ -16,7 +16,7 @@ from vaecli.config.schema import Config
 from vaecli.config.yaml_files import to_yaml
 from vaecli.core import machine
 from vaecli.core.rundir import SUMMARY, RunDirectory, RunState
-from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.base import Data
 from vaecli.diagnosis import latent_space, verdict
 from vaecli.diagnosis.diagnose import diagnose
 from vaecli.diagnosis.figures import summarised
@@ -222,7 +222,7 @@ def _show(
 ) -> None:
     mu = encoded.mu[:EMBEDDED]
     shown = torch.arange(len(mu))
-    if data.kind is Kind.TOKENS:
+    if data.kind.of_sequences:
         board.texts(step, written)
         board.embedding(step, mu, said(data, encoded.split, shown))
         return
@@ -234,7 +234,7 @@ def _show(
 
 def _pictures(vae: VAE, data: Data, encoded: Encoded, config: Config) -> Pictures:
     seed = config.seed
-    if data.kind is Kind.TOKENS:
+    if data.kind.of_sequences:
         return _pictures_of_codes(data, encoded, config)
     originals, reconstructions = latent_space.reconstructions(vae, data, encoded, seed=seed)
     swept, dims = latent_space.traversals(vae, encoded, seed=seed)

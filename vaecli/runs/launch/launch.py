@@ -141,7 +141,9 @@ def _checked(text: str, *, alone: bool) -> Config:
 
 
 def _resolved(text: str) -> dict[str, Any]:
-    return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    plain = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): item for key, item in plain.items()}
 
 
 def _begun(sweep: Path) -> dict[str, Path]:

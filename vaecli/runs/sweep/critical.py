@@ -80,7 +80,9 @@ def searches(jobs: list[Job]) -> list[Search]:
             "leave it out; sweep.bisect_low and sweep.bisect_high bound the search",
         )
         setting = config_hash({**plain, "seed": 0})
-        search = Search([], sweep.bisect_low, sweep.bisect_high, sweep.bisect)
+        tolerance = sweep.bisect
+        assert tolerance is not None  # some job of the sweep asks for a search; so all do
+        search = Search([], sweep.bisect_low, sweep.bisect_high, tolerance)
         by_setting.setdefault(setting, search).jobs.append(job)
     return list(by_setting.values())
 

@@ -103,8 +103,9 @@ def match(wanted: list[Plain], begun: dict[Path, Plain]) -> list[Path | None]:
         for job, plain in enumerate(wanted):
             same = by_hash.get(config_hash(plain, any_length=any_length))
             if places[job] is None and same:
-                places[job] = same.pop(0)
-                del remaining[places[job]]
+                place = same.pop(0)
+                places[job] = place
+                del remaining[place]
     return places
 
 

@@ -14,7 +14,7 @@ from vaecli.config.schema import Config, Stacking
 from vaecli.core.errors import UsageError
 from vaecli.core.rundir import SUMMARY, RunState
 from vaecli.core.untrusted import glance
-from vaecli.data.sets.base import Data, Kind
+from vaecli.data.sets.base import Data
 from vaecli.models.vae import VAE
 from vaecli.runs.attempt import Prepared, checkpoints
 from vaecli.runs.build import build
@@ -85,11 +85,10 @@ def _own_reason(config: Config, data: Data) -> str | None:
         return "sweep.stack=off"
     for strategy in config.strategies:
         if not strategy.stackable:
-            name = type(strategy).__module__.rpartition(".")[2]
-            return f"strategy={name} decides by the run's own losses what comes next"
+            return f"strategy={strategy.name} decides by the run's own losses what comes next"
     if config.trainer.max_seconds is not None:
         return "trainer.max_seconds gives each run a time of its own"
-    if data.kind is Kind.TOKENS:
+    if data.kind.of_sequences:
         return "batches of sequences differ in length from run to run"
     if choose_precision(config.trainer.amp, data.device).dtype is torch.float16:
         return "trainer.amp=fp16 scales each run's loss by its own history"

@@ -22,8 +22,9 @@ def main() -> int:
     arguments = parser.parse_args()
     root, output = f"data.root={arguments.data}", arguments.output
 
-    cnn = train(["data=mnist", root, "model=cnn", "strategy=free_bits", "trainer.epochs=5"],
-                output / "cnn")  # fmt: skip
+    cnn = train(
+        ["data=mnist", root, "model=cnn", "strategy=free_bits", "trainer.epochs=5"], output / "cnn"
+    )
     mlp = ["data=mnist", root, "data.binarise=none", "model=mlp", "model.latent_dim=20"]
     ten = train([*mlp, "schedule.beta=10", "trainer.epochs=10"], output / "beta10")
     fifty = train([*mlp, "schedule.beta=50", "trainer.epochs=10"], output / "beta50")
@@ -33,17 +34,36 @@ def main() -> int:
 
     rows = [
         met(cnn, "HEALTHY", cnn["status"], cnn["status"] == "HEALTHY"),
-        met(cnn, "rise under shuffling > 20 nats", f"{cnn['shuffle_rise']:.1f}",
-            cnn["shuffle_rise"] > 20),
-        met(ten, "5 to 9 active dimensions (theory: 7)", str(ten["active_dimensions"]),
-            5 <= ten["active_dimensions"] <= 9),
+        met(
+            cnn,
+            "rise under shuffling > 20 nats",
+            f"{cnn['shuffle_rise']:.1f}",
+            cnn["shuffle_rise"] > 20,
+        ),
+        met(
+            ten,
+            "5 to 9 active dimensions (theory: 7)",
+            str(ten["active_dimensions"]),
+            5 <= ten["active_dimensions"] <= 9,
+        ),
         met(fifty, "FULL COLLAPSE", fifty["status"], fifty["status"] == "FULL COLLAPSE"),
-        met(fifty, "distortion within 1 nat of 206.0", f"{fifty['distortion']:.2f}",
-            abs(fifty["distortion"] - 206.0) <= 1),
-    ]  # fmt: skip
-    lines = ["# Acceptance on MNIST", "", "`make acceptance`; test split.", "",
-             *environment_lines(), "", "| vae-train ... | expected | found | met |",
-             "|---|---|---|---|"]  # fmt: skip
+        met(
+            fifty,
+            "distortion within 1 nat of 206.0",
+            f"{fifty['distortion']:.2f}",
+            abs(fifty["distortion"] - 206.0) <= 1,
+        ),
+    ]
+    lines = [
+        "# Acceptance on MNIST",
+        "",
+        "`make acceptance`; test split.",
+        "",
+        *environment_lines(),
+        "",
+        "| vae-train ... | expected | found | met |",
+        "|---|---|---|---|",
+    ]
     lines += [
         f"| `{command}` | {words} | {figure} | {'yes' if passed else '**no**'} |"
         for command, words, figure, passed in rows

@@ -55,15 +55,27 @@ def main() -> int:
             f"| {name} | {statistics.median(seconds):.1f} | {min(seconds):.1f} to "
             f"{max(seconds):.1f} | {memory:.2f} |"
         )
-    write("diagnosis", "\n".join([
-        "# vae-diagnose on 10,000 MNIST images", "",
-        "`python benchmarks/diagnosis.py`: MLP 784-400-20, test split, q(z) over all "
-        f"10,000, K = 100, Enter to exit in a fresh process, {arguments.repeats} repeats. Limits: "
-        f"{MOST_SECONDS:g} s, {MOST_GIB:g} GiB above a process that has loaded model and data "
-        f"({loaded:.2f} GiB).", "", *environment_lines(), "",
-        "| what | median seconds | range | GiB above the model |", "|---|---|---|---|", *rows,
-        "", f"Limits met: {'yes' if met else '**no**'}.",
-    ]))  # fmt: skip
+    write(
+        "diagnosis",
+        "\n".join(
+            [
+                "# vae-diagnose on 10,000 MNIST images",
+                "",
+                "`python benchmarks/diagnosis.py`: MLP 784-400-20, test split, q(z) over all "
+                f"10,000, K = 100, Enter to exit in a fresh process, {arguments.repeats} repeats. Limits: "
+                f"{MOST_SECONDS:g} s, {MOST_GIB:g} GiB above a process that has loaded model and data "
+                f"({loaded:.2f} GiB).",
+                "",
+                *environment_lines(),
+                "",
+                "| what | median seconds | range | GiB above the model |",
+                "|---|---|---|---|",
+                *rows,
+                "",
+                f"Limits met: {'yes' if met else '**no**'}.",
+            ]
+        ),
+    )
     return 0 if met else 1
 
 
@@ -72,8 +84,10 @@ def measured(run: Path, *arguments: str) -> tuple[float, float]:
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, str(run), *arguments],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return time.perf_counter() - start, float(done.stdout.split()[-1])
 
 

@@ -23,9 +23,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         command = [
-            sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup",
-            f"--junitxml={report}", str(HERE.parent / "tests" / "faults"),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--dist",
+            "loadgroup",
+            f"--junitxml={report}",
+            str(HERE.parent / "tests" / "faults"),
+        ]
         start = time.perf_counter()
         code = subprocess.run(command, check=False).returncode
         minutes = (time.perf_counter() - start) / 60
@@ -37,16 +45,26 @@ def main() -> int:
         scenario = parameter.rstrip("]").split("-")[0] if "kill" in name else ""
         ran[name, scenario] += 1
         failed[name, scenario] += case.find("failure") is not None
-    rows = [f"| {name} {scenario} | {n} | {n - failed[name, scenario]} |"
-            for (name, scenario), n in ran.items()]  # fmt: skip
+    rows = [
+        f"| {name} {scenario} | {n} | {n - failed[name, scenario]} |"
+        for (name, scenario), n in ran.items()
+    ]
     kills = sum(n for (name, _), n in ran.items() if "kill" in name)
     met = "yes" if code == 0 and minutes <= MOST_MINUTES else "no"
     text = [
-        "# Faults", "", f"`python benchmarks/faults.py`: all of `tests/faults`, {kills} killed "
+        "# Faults",
+        "",
+        f"`python benchmarks/faults.py`: all of `tests/faults`, {kills} killed "
         f"runs, stacks and sweeps among them, in {minutes:.1f} minutes (limit {MOST_MINUTES}).",
-        "", *environment_lines(), "", "| test | cases | passed |", "|---|---|---|", *rows, "",
+        "",
+        *environment_lines(),
+        "",
+        "| test | cases | passed |",
+        "|---|---|---|",
+        *rows,
+        "",
         f"Limits met: {met}.",
-    ]  # fmt: skip
+    ]
     write("faults", "\n".join(text))
     return 0 if met == "yes" else 1
 

@@ -18,20 +18,29 @@ from statistics import mean, stdev
 from results import environment_lines, write
 
 COMMON = (
-    "data=mnist", "data.image_size=14", "data.limit=20000", "model=pixelcnn", "model.latent_dim=32",
-    "trainer.batch_size=64", "trainer.max_steps=3000", "trainer.epochs=100",
-    "trainer.evaluate_every=2", "diagnosis=quick",
-)  # fmt: skip
+    "data=mnist",
+    "data.image_size=14",
+    "data.limit=20000",
+    "model=pixelcnn",
+    "model.latent_dim=32",
+    "trainer.batch_size=64",
+    "trainer.max_steps=3000",
+    "trainer.epochs=100",
+    "trainer.evaluate_every=2",
+    "diagnosis=quick",
+)
 STRATEGIES = {
     "none": (),
     "linear annealing": ("schedule=linear",),
     "free_bits": ("strategy=free_bits", "strategy.free_nats=0.25"),
     "delta_vae": ("strategy=delta_vae", "strategy.delta=8"),
     "aggressive": (
-        "strategy=aggressive", "strategy.aggressive_max_updates=15",
-        "strategy.aggressive_window=5", "strategy.aggressive_patience=1",
+        "strategy=aggressive",
+        "strategy.aggressive_max_updates=15",
+        "strategy.aggressive_window=5",
+        "strategy.aggressive_patience=1",
     ),
-}  # fmt: skip
+}
 DECODERS = ("large", "small")
 
 
@@ -63,10 +72,21 @@ def train(decoder: str, strategy: str, seed: int, arguments: argparse.Namespace)
     if finished(path) is not None:
         return
     subprocess.run(
-        [sys.executable, "-m", "vaecli.train", *COMMON, f"data.root={arguments.data}",
-         f"decoder={decoder}", *STRATEGIES[strategy], f"seed={seed}", f"hydra.run.dir={path}"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "vaecli.train",
+            *COMMON,
+            f"data.root={arguments.data}",
+            f"decoder={decoder}",
+            *STRATEGIES[strategy],
+            f"seed={seed}",
+            f"hydra.run.dir={path}",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
     print(path.name, flush=True)
 
 
@@ -100,9 +120,14 @@ def report(arguments: argparse.Namespace) -> str:
             ]
             runs = [{**run, "neg_elbo": -run["elbo"]} for run in found if run]
             keys = (
-                ("rate", 2), ("shuffle_rise", 2), ("active_dimensions", 1), ("active_units", 1),
-                ("neg_elbo", 2), ("encoder_updates", 0), ("seconds", 0),
-            )  # fmt: skip
+                ("rate", 2),
+                ("shuffle_rise", 2),
+                ("active_dimensions", 1),
+                ("active_units", 1),
+                ("neg_elbo", 2),
+                ("encoder_updates", 0),
+                ("seconds", 0),
+            )
             cells = [spread([run[key] for run in runs], digits) for key, digits in keys]
             lines.append(f"| {decoder} | {strategy} | {' | '.join(cells)} |")
     return "\n".join(lines)

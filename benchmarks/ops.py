@@ -25,14 +25,19 @@ from vaecli.training.precision import choose_precision, prepare_process
 # Kind -> what the names of its operations begin with; the first that fits counts.
 KINDS = {
     "matrix products and convolutions": (
-        "aten::mm", "aten::addmm", "aten::bmm", "aten::mkldnn_conv", "aten::_conv",
-        "aten::convolution", "aten::thnn",
+        "aten::mm",
+        "aten::addmm",
+        "aten::bmm",
+        "aten::mkldnn_conv",
+        "aten::_conv",
+        "aten::convolution",
+        "aten::thnn",
     ),
     "Adam": ("aten::_fused_adam",),
     "batch: gather and noise": ("aten::index_select", "aten::randn", "aten::normal_"),
     "other operations": ("aten::",),
     "autograd's own": ("",),
-}  # fmt: skip
+}
 WARM, MEASURED = 30, 50  # updates
 
 
@@ -48,15 +53,20 @@ def main() -> None:
         f"| {kind} | {' | '.join(f'{column[kind]:.2f}' for column in columns.values())} |"
         for kind in next(iter(columns.values()))
     ]
-    write("ops", "\n".join([
-        "# Where an update goes\n",
-        f"`python benchmarks/ops.py`: milliseconds per update over {MEASURED} updates on MNIST, "
-        f"{torch.get_num_threads()} threads, float32, as in benchmarks/step.py.\n",
-        *environment_lines(),
-        f"\n| kind | {' | '.join(names)} |",
-        "|---" * (1 + len(names)) + "|",
-        *rows,
-    ]))  # fmt: skip
+    write(
+        "ops",
+        "\n".join(
+            [
+                "# Where an update goes\n",
+                f"`python benchmarks/ops.py`: milliseconds per update over {MEASURED} updates on MNIST, "
+                f"{torch.get_num_threads()} threads, float32, as in benchmarks/step.py.\n",
+                *environment_lines(),
+                f"\n| kind | {' | '.join(names)} |",
+                "|---" * (1 + len(names)) + "|",
+                *rows,
+            ]
+        ),
+    )
 
 
 def measured(case, options: argparse.Namespace) -> dict[str, float]:
@@ -65,10 +75,15 @@ def measured(case, options: argparse.Namespace) -> dict[str, float]:
     data = images(replace(case, batches=1 + WARM + 2 * MEASURED), config)
     with tempfile.TemporaryDirectory() as scratch:
         fit = Fit(
-            build(config, data), data, trainer=config.trainer, schedule=config.schedule, seed=0,
-            precision=choose_precision(config.trainer.amp, data.device), threshold=0.01,
+            build(config, data),
+            data,
+            trainer=config.trainer,
+            schedule=config.schedule,
+            seed=0,
+            precision=choose_precision(config.trainer.amp, data.device),
+            threshold=0.01,
             directory=scratch,
-        )  # fmt: skip
+        )
         fit.observer = Mock()
         fit.objective.train()
         updates(fit, WARM)

@@ -54,12 +54,17 @@ def main() -> None:
             print(rows[-1], flush=True)
     heads = " | ".join(f"within {n}" if n > 1 else "first update" for n in LOOKS)
     text = [
-        "# Stacked runs against the same runs alone", "",
+        "# Stacked runs against the same runs alone",
+        "",
         "`python benchmarks/parity.py`: largest relative difference of the loss of an update "
-        f"from that of the run alone on {threads} threads, over three runs on MNIST.", "",
-        *environment_lines(), "",
-        f"| run | computed | {heads} |", "|---|---|" + "---|" * len(LOOKS), *rows,
-    ]  # fmt: skip
+        f"from that of the run alone on {threads} threads, over three runs on MNIST.",
+        "",
+        *environment_lines(),
+        "",
+        f"| run | computed | {heads} |",
+        "|---|---|" + "---|" * len(LOOKS),
+        *rows,
+    ]
     write("parity", "\n".join(text))
 
 
@@ -72,10 +77,15 @@ def fits(asked: list[str]) -> list[Fit]:
             device = choose_device(config.device)
             data = made[0].data if made else config.data.load().to(device)
             fit = Fit(
-                build(config, data), data, trainer=config.trainer, schedule=config.schedule,
-                precision=choose_precision(config.trainer.amp, device), seed=config.seed,
-                threshold=0.01, directory=Path(tempfile.gettempdir()),
-            )  # fmt: skip
+                build(config, data),
+                data,
+                trainer=config.trainer,
+                schedule=config.schedule,
+                precision=choose_precision(config.trainer.amp, device),
+                seed=config.seed,
+                threshold=0.01,
+                directory=Path(tempfile.gettempdir()),
+            )
             fit.observer = Mock()
             made.append(fit)
     return made

@@ -29,10 +29,12 @@ def main(sweeps: list[Path]) -> None:
         "# Receptive field of a dilated decoder\n",
         f"`vae-train {' '.join(found[0][1])}` and the other fields; test split, nats per "
         "sequence, one seed.\n",
-        *environment_lines("cpu"), "",
+        *environment_lines("cpu"),
+        "",
         "| field | -ELBO | rate | mutual information | rise when shuffled | active units |",
-        "|---|---|---|---|---|---|", *rows,
-    ]  # fmt: skip
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
     write("receptive_field", "\n".join(text), "cpu")
 
 
@@ -42,9 +44,10 @@ def measured(sweep: Path) -> list[tuple[int, list[str], dict]]:
     for path in sweep.glob("*/diagnosis.json"):
         config = yaml.safe_load((path.parent / "config.resolved.yaml").read_text())
         overrides = [
-            word for word in json.loads((path.parent / "summary.json").read_text())["overrides"]
+            word
+            for word in json.loads((path.parent / "summary.json").read_text())["overrides"]
             if not word.startswith(("data.path", "hydra"))
-        ]  # fmt: skip
+        ]
         field = config["decoder"]["receptive_field"]
         runs.append((field, overrides, json.loads(path.read_text())))
     return runs
@@ -64,10 +67,13 @@ def draw(found: list[tuple[int, list[str], dict]], path: Path) -> None:
     axes = figure.subplots()
     axes.plot(fields, [d["rate"] for *_, d in found], "o-", color="0.55", label="rate")
     axes.errorbar(
-        fields, [information(d)["value"] for *_, d in found],
+        fields,
+        [information(d)["value"] for *_, d in found],
         [2 * information(d)["standard_error"] for *_, d in found],
-        fmt="o-", color="#1f5fa8", label="mutual information, ± 2 standard errors",
-    )  # fmt: skip
+        fmt="o-",
+        color="#1f5fa8",
+        label="mutual information, ± 2 standard errors",
+    )
     axes.set_xscale("log", base=2)
     axes.set_xticks(fields, [str(field) for field in fields])
     axes.set_ylim(bottom=0)

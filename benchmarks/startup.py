@@ -64,9 +64,11 @@ def main() -> None:
 
     waits = {name: [] for name in COMMANDS}
     mnist = [
-        "data=mnist", f"data.root={Path(options.data).resolve()}", "trainer.epochs=10",
+        "data=mnist",
+        f"data.root={Path(options.data).resolve()}",
+        "trainer.epochs=10",
         "model.latent_dim=20",
-    ]  # fmt: skip
+    ]
     traced = {"vae-train": [], "vae-train data=mnist trainer.epochs=10": mnist}
     phases: dict[str, list[dict[str, float]]] = {name: [] for name in traced}
     with tempfile.TemporaryDirectory() as scratch:

@@ -119,11 +119,24 @@ def train() -> float | None:
 
 def configured(case: Case, options: argparse.Namespace, *more: str) -> Config:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return read(compose("config", [
-            "data=mnist", f"data.root={options.data}", "data.binarise=none", f"model={case.model}",
-            f"trainer.batch_size={case.batch}", f"trainer.lr={LR}", f"model.latent_dim={LATENT}",
-            f"device={options.device}", "trainer.amp=off", "trainer.compile=off", *more,
-        ]))  # fmt: skip
+        return read(
+            compose(
+                "config",
+                [
+                    "data=mnist",
+                    f"data.root={options.data}",
+                    "data.binarise=none",
+                    f"model={case.model}",
+                    f"trainer.batch_size={case.batch}",
+                    f"trainer.lr={LR}",
+                    f"model.latent_dim={LATENT}",
+                    f"device={options.device}",
+                    "trainer.amp=off",
+                    "trainer.compile=off",
+                    *more,
+                ],
+            )
+        )
 
 
 def images(case: Case, config: Config) -> Data:
@@ -139,10 +152,15 @@ def ours(case: Case, options: argparse.Namespace, scratch: str, *more: str):
     config = configured(case, options, *more)
     data = images(case, config).to(torch.device(options.device))
     fit = Fit(
-        build(config, data), data, trainer=replace(config.trainer, epochs=1 + options.repeats),
-        schedule=config.schedule, precision=choose_precision(config.trainer.amp, data.device),
-        seed=0, threshold=0.01, directory=Path(scratch) / "-".join(("ours", *more)),
-    )  # fmt: skip
+        build(config, data),
+        data,
+        trainer=replace(config.trainer, epochs=1 + options.repeats),
+        schedule=config.schedule,
+        precision=choose_precision(config.trainer.amp, data.device),
+        seed=0,
+        threshold=0.01,
+        directory=Path(scratch) / "-".join(("ours", *more)),
+    )
     fit.steps = 0
 
     def epoch() -> float:

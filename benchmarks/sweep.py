@@ -89,26 +89,44 @@ def main() -> int:
         whole.append(f"| {name} | {spread(seconds, 's', 1)} | {limit or ''} |")
         print(whole[-1], flush=True)
         met += [max(seconds) <= limit] if limit else []
-    missing = "" if gpu else (
-        "\nNo GPU: the time of 64 stacked MLP runs on MNIST over that of one (limit 2) and the "
-        "64-point sweep on MNIST (limit 180 s) were not measured.\n"
-    )  # fmt: skip
-    write("sweep", "\n".join([
-        "# Stacked sweeps", "",
-        f"`python benchmarks/sweep.py`, {options.repeats} repeats in turns, batch 128. Training "
-        f"steps only: milliseconds for one update of every run (median and range over repeats of "
-        f"{READ_EVERY} updates, fewer of many runs). In processes: {PROCESSES} at once, each with "
-        f"its share of the runs, one after another, and of the threads. More than {MOST} runs are "
-        "several stacks, as `vae-train` makes them.", "",
-        *environment_lines(), "",
-        "| model | runs | one after another, ms | in processes, ms | stacked, ms | "
-        "stacked over one after another | over processes | stack / one run |",
-        "|---|---|---|---|---|---|---|---|", *rows, "",
-        "Whole commands, from Enter to the comparison page; every run is diagnosed "
-        "(`diagnosis=quick`):",
-        "", "| command | seconds | limit |", "|---|---|---|", *whole, missing,
-        f"Limits met: {'yes' if all(met) else '**no**'}.",
-    ]))  # fmt: skip
+    missing = (
+        ""
+        if gpu
+        else (
+            "\nNo GPU: the time of 64 stacked MLP runs on MNIST over that of one (limit 2) and the "
+            "64-point sweep on MNIST (limit 180 s) were not measured.\n"
+        )
+    )
+    write(
+        "sweep",
+        "\n".join(
+            [
+                "# Stacked sweeps",
+                "",
+                f"`python benchmarks/sweep.py`, {options.repeats} repeats in turns, batch 128. Training "
+                f"steps only: milliseconds for one update of every run (median and range over repeats of "
+                f"{READ_EVERY} updates, fewer of many runs). In processes: {PROCESSES} at once, each with "
+                f"its share of the runs, one after another, and of the threads. More than {MOST} runs are "
+                "several stacks, as `vae-train` makes them.",
+                "",
+                *environment_lines(),
+                "",
+                "| model | runs | one after another, ms | in processes, ms | stacked, ms | "
+                "stacked over one after another | over processes | stack / one run |",
+                "|---|---|---|---|---|---|---|---|",
+                *rows,
+                "",
+                "Whole commands, from Enter to the comparison page; every run is diagnosed "
+                "(`diagnosis=quick`):",
+                "",
+                "| command | seconds | limit |",
+                "|---|---|---|",
+                *whole,
+                missing,
+                f"Limits met: {'yes' if all(met) else '**no**'}.",
+            ]
+        ),
+    )
     return 0 if all(met) else 1
 
 
@@ -189,18 +207,31 @@ def fits(overrides: list[str], runs: range) -> list[Fit]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         settings = [(seed, beta) for seed in range(64) for beta in (0.5, 1, 2, 4, 6, 8, 10, 20)]
         for seed, beta in settings[runs.start : runs.stop : runs.step]:
-            config = read(compose("config", overrides=[
-                *overrides, f"seed={seed}", f"schedule.beta={beta}", "trainer.epochs=1000",
-                "trainer.compile=off",
-            ]))  # fmt: skip
+            config = read(
+                compose(
+                    "config",
+                    overrides=[
+                        *overrides,
+                        f"seed={seed}",
+                        f"schedule.beta={beta}",
+                        "trainer.epochs=1000",
+                        "trainer.compile=off",
+                    ],
+                )
+            )
             if not made:
                 device = choose_device(config.device)
                 data = config.data.load().to(device)
             fit = Fit(
-                build(config, data), data, trainer=config.trainer, schedule=config.schedule,
-                precision=choose_precision(config.trainer.amp, device), seed=seed, threshold=0.01,
+                build(config, data),
+                data,
+                trainer=config.trainer,
+                schedule=config.schedule,
+                precision=choose_precision(config.trainer.amp, device),
+                seed=seed,
+                threshold=0.01,
                 directory=Path("unused"),
-            )  # fmt: skip
+            )
             fit.observer = Mock()
             fit.meter.start()
             made.append(fit)
@@ -217,8 +248,9 @@ def command(arguments: list[str]) -> float:
         start = time.perf_counter()
         subprocess.run(
             [sys.executable, "-c", COMMAND, *arguments, f"hydra.sweep.dir={scratch}/sweep"],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         spent = time.perf_counter() - start
         shutil.rmtree(f"{scratch}/sweep")
     return spent

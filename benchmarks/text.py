@@ -19,9 +19,15 @@ from pathlib import Path
 from results import environment_lines, write
 
 COMMON = (
-    "data=text", "device=cpu", "data.min_count=10", "model=lstm", "trainer.batch_size=64",
-    "trainer.lr_schedule=linear", "trainer.clip=5.0", "diagnosis=quick",
-)  # fmt: skip
+    "data=text",
+    "device=cpu",
+    "data.min_count=10",
+    "model=lstm",
+    "trainer.batch_size=64",
+    "trainer.lr_schedule=linear",
+    "trainer.clip=5.0",
+    "diagnosis=quick",
+)
 RUNS = {
     "none": ("trainer.epochs=6",),
     "none for 2.5 epochs": ("trainer.epochs=2.5",),  # as many decoder updates as aggressive makes
@@ -30,16 +36,21 @@ RUNS = {
     "free_bits": ("strategy=free_bits", "trainer.epochs=6"),
     "committed_rate": ("strategy=committed_rate", "trainer.epochs=6"),
     "committed_rate over 16 codes": (
-        "strategy=committed_rate", "strategy.latent_steps=16", "trainer.epochs=6",
+        "strategy=committed_rate",
+        "strategy.latent_steps=16",
+        "trainer.epochs=6",
     ),
     "decoder_dropout, 30 % of words": ("strategy=decoder_dropout", "trainer.epochs=6"),
     "encoder_steps, 5": ("strategy=encoder_steps", "trainer.epochs=3"),
     "aggressive": (
-        "strategy=aggressive", "strategy.aggressive_window=5",
-        "strategy.aggressive_max_updates=10", "strategy.aggressive_patience=1",
-        "trainer.epochs=2.5", "trainer.evaluate_every=0.5",
+        "strategy=aggressive",
+        "strategy.aggressive_window=5",
+        "strategy.aggressive_max_updates=10",
+        "strategy.aggressive_patience=1",
+        "trainer.epochs=2.5",
+        "trainer.evaluate_every=0.5",
     ),
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -67,8 +78,10 @@ def train(name: str, arguments: argparse.Namespace) -> None:
         return
     subprocess.run(
         [sys.executable, "-m", "vaecli.train", *typed, f"hydra.run.dir={path}"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
     print(path.name, flush=True)
 
 
@@ -91,15 +104,22 @@ def report(output: Path) -> str:
         run = json.loads((path / "summary.json").read_text())
         found = json.loads((path / "diagnosis.json").read_text())
         info, perplexity = (
-            found["information"]["mutual_information"], found["sequences"]["perplexity"],
-        )  # fmt: skip
+            found["information"]["mutual_information"],
+            found["sequences"]["perplexity"],
+        )
         rise = found["latent_use"]["shuffled"]
         cells = [
-            f"{found['rate']:.2f}", *(spread(part) for part in (info, rise)),
-            f"{found['active_dimensions']}", f"{found['active_units']}", f"{-found['elbo']:.2f}",
-            spread(perplexity), f"{run['encoder_updates']:,}", f"{run['decoder_updates']:,}",
-            f"{run['seconds'] / 60:.1f}", commit(path),
-        ]  # fmt: skip
+            f"{found['rate']:.2f}",
+            *(spread(part) for part in (info, rise)),
+            f"{found['active_dimensions']}",
+            f"{found['active_units']}",
+            f"{-found['elbo']:.2f}",
+            spread(perplexity),
+            f"{run['encoder_updates']:,}",
+            f"{run['decoder_updates']:,}",
+            f"{run['seconds'] / 60:.1f}",
+            commit(path),
+        ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     settings = [f"* {name}: `{' '.join(more)}`" for name, more in RUNS.items()]
     return "\n".join([*lines, "", *settings])

@@ -52,7 +52,7 @@ def main() -> None:
             loops = {
                 "vaecli": ours(model, device, options, scratch),
                 "plain loop": plain(model, device, options),
-            }  # fmt: skip
+            }
             if compiler() is not None:  # the first turn meets every width of a batch, and compiles
                 loops["vaecli, compiled"] = ours(
                     model, device, options, scratch, "trainer.compile=on"
@@ -69,33 +69,60 @@ def main() -> None:
                 f"| {model} | {name} | {median(found):,.0f} | {min(found):,.0f} to "
                 f"{max(found):,.0f} | {ratio:.2f} |"
             )
-    write("tokens", "\n".join([
-        "# Tokens a second\n",
-        f"`python benchmarks/tokens.py`: {Path(options.text).name}, words that occur ten times, at "
-        f"most 40 tokens, medium decoders, 32 latents, batch {BATCH}; {options.updates} updates a "
-        f"measurement, median and range of {options.repeats}, {torch.get_num_threads()} threads.\n",
-        *environment_lines(str(device)), "",
-        "| model | loop | tokens/s | range | over the plain loop |", "|---|---|---|---|---|", *rows,
-    ]), str(device))  # fmt: skip
+    write(
+        "tokens",
+        "\n".join(
+            [
+                "# Tokens a second\n",
+                f"`python benchmarks/tokens.py`: {Path(options.text).name}, words that occur ten times, at "
+                f"most 40 tokens, medium decoders, 32 latents, batch {BATCH}; {options.updates} updates a "
+                f"measurement, median and range of {options.repeats}, {torch.get_num_threads()} threads.\n",
+                *environment_lines(str(device)),
+                "",
+                "| model | loop | tokens/s | range | over the plain loop |",
+                "|---|---|---|---|---|",
+                *rows,
+            ]
+        ),
+        str(device),
+    )
 
 
 def configured(model: str, device: torch.device, options: argparse.Namespace, *more: str):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return read(compose("config", [
-            "data=text", f"data.path={options.text}", "data.min_count=10", f"model={model}",
-            f"trainer.batch_size={BATCH}", f"trainer.lr={LR}", f"device={device}",
-            "trainer.amp=off", "trainer.compile=off", "trainer.evaluate_every=1000", *more,
-        ]))  # fmt: skip
+        return read(
+            compose(
+                "config",
+                [
+                    "data=text",
+                    f"data.path={options.text}",
+                    "data.min_count=10",
+                    f"model={model}",
+                    f"trainer.batch_size={BATCH}",
+                    f"trainer.lr={LR}",
+                    f"device={device}",
+                    "trainer.amp=off",
+                    "trainer.compile=off",
+                    "trainer.evaluate_every=1000",
+                    *more,
+                ],
+            )
+        )
 
 
 def ours(model: str, device: torch.device, options: argparse.Namespace, scratch: str, *more: str):
     config = configured(model, device, options, *more)
     data = config.data.load().to(device)
     fit = Fit(
-        build(config, data), data, trainer=config.trainer, schedule=config.schedule,
-        precision=choose_precision(config.trainer.amp, device), seed=0, threshold=0.01,
+        build(config, data),
+        data,
+        trainer=config.trainer,
+        schedule=config.schedule,
+        precision=choose_precision(config.trainer.amp, device),
+        seed=0,
+        threshold=0.01,
         directory=Path(scratch) / "-".join(("ours", *more)),
-    )  # fmt: skip
+    )
     fit.observer = Mock()
     fit.objective.train()
     tokens = 0
@@ -132,10 +159,14 @@ def plain(model: str, device: torch.device, options: argparse.Namespace):
         row[0, 0, :n].long()
         for row, n in zip(data.train.x, data.train.length.tolist(), strict=True)
     ]
-    loader = iter(DataLoader(
-        lines, BATCH, shuffle=True,
-        collate_fn=lambda rows: pad_sequence(rows, batch_first=True, padding_value=PAD),
-    ))  # fmt: skip
+    loader = iter(
+        DataLoader(
+            lines,
+            BATCH,
+            shuffle=True,
+            collate_fn=lambda rows: pad_sequence(rows, batch_first=True, padding_value=PAD),
+        )
+    )
 
     def measure() -> float:
         tokens, start, total = 0, time.perf_counter(), 0.0

@@ -34,9 +34,11 @@ STRATEGIES = {
     "plain": ["strategy=none"],
     "free_bits": ["strategy=free_bits", "strategy.free_nats=1"],
     "aggressive": [
-        "strategy=aggressive", "strategy.aggressive_window=15", "strategy.aggressive_patience=1",
+        "strategy=aggressive",
+        "strategy.aggressive_window=15",
+        "strategy.aggressive_patience=1",
     ],
-}  # fmt: skip
+}
 
 
 class Seen(NamedTuple):
@@ -71,38 +73,62 @@ def main() -> None:
         for looks in seen.values()
         for one in looks
     )
-    write("trajectories", "\n".join([
-        "# Encoder means against true posterior means\n",
-        f"`python benchmarks/trajectories.py --epochs {options.epochs:g}`: data=sequences, "
-        f"model=lstm, one latent, {SHOWN} validation sequences. Mutual information as estimated "
-        "(q(z) over these sequences, ± standard error) and on a grid; nats.\n",
-        *environment_lines("cpu"), "",
-        "| training | decoder updates | rate | mutual information | on a grid | "
-        "mean distance of the two means |",
-        "|---|---|---|---|---|---|", *rows, "",
-        "Estimate and grid agree within four standard errors and 0.01 nats: "
-        f"{'yes' if agree else '**no**'}.",
-    ]), "cpu")  # fmt: skip
+    write(
+        "trajectories",
+        "\n".join(
+            [
+                "# Encoder means against true posterior means\n",
+                f"`python benchmarks/trajectories.py --epochs {options.epochs:g}`: data=sequences, "
+                f"model=lstm, one latent, {SHOWN} validation sequences. Mutual information as estimated "
+                "(q(z) over these sequences, ± standard error) and on a grid; nats.\n",
+                *environment_lines("cpu"),
+                "",
+                "| training | decoder updates | rate | mutual information | on a grid | "
+                "mean distance of the two means |",
+                "|---|---|---|---|---|---|",
+                *rows,
+                "",
+                "Estimate and grid agree within four standard errors and 0.01 nats: "
+                f"{'yes' if agree else '**no**'}.",
+            ]
+        ),
+        "cpu",
+    )
 
 
 def trained(overrides: list[str], options: argparse.Namespace) -> list[Seen]:
     """The looks at one training, the first before it."""
     device = choose_device("cpu")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = read(compose("config", [
-            "data=sequences", "model=lstm", "model.latent_dim=1", "trainer.batch_size=32",
-            f"device={device}", f"trainer.epochs={options.epochs}",
-            f"trainer.evaluate_every={options.epochs / (options.looks - 1)}",
-            *options.overrides, *overrides,
-        ]))  # fmt: skip
+        config = read(
+            compose(
+                "config",
+                [
+                    "data=sequences",
+                    "model=lstm",
+                    "model.latent_dim=1",
+                    "trainer.batch_size=32",
+                    f"device={device}",
+                    f"trainer.epochs={options.epochs}",
+                    f"trainer.evaluate_every={options.epochs / (options.looks - 1)}",
+                    *options.overrides,
+                    *overrides,
+                ],
+            )
+        )
     data = config.data.load().to(device)
     looks: list[Seen] = []
     with tempfile.TemporaryDirectory() as scratch:
         fit = Fit(
-            build(config, data), data, trainer=config.trainer, schedule=config.schedule,
-            precision=choose_precision(config.trainer.amp, device), seed=config.seed,
-            threshold=0.01, directory=Path(scratch),
-        )  # fmt: skip
+            build(config, data),
+            data,
+            trainer=config.trainer,
+            schedule=config.schedule,
+            precision=choose_precision(config.trainer.amp, device),
+            seed=config.seed,
+            threshold=0.01,
+            directory=Path(scratch),
+        )
         fit.run(StopRequests(), Watch(fit, looks))
     return looks
 
@@ -125,11 +151,17 @@ class Watch:
         codes = encode(vae, data, "val", samples=SHOWN)
         x = examples(data, "val", torch.arange(SHOWN))
         estimate = mutual_information(codes, seed=0)
-        self.looks.append(Seen(
-            row["step"], true_posterior_means(vae, x)[:, 0], codes.mu[:, 0].double(),
-            codes.kl_per_dim.sum(1).mean().item(), estimate.value, estimate.standard_error or 0.0,
-            information_on_grid(codes),
-        ))  # fmt: skip
+        self.looks.append(
+            Seen(
+                row["step"],
+                true_posterior_means(vae, x)[:, 0],
+                codes.mu[:, 0].double(),
+                codes.kl_per_dim.sum(1).mean().item(),
+                estimate.value,
+                estimate.standard_error or 0.0,
+                information_on_grid(codes),
+            )
+        )
         print(self.looks[-1].step, self.looks[-1].rate, self.looks[-1].on_grid, flush=True)
 
 

@@ -62,8 +62,10 @@ def main() -> int:
                 "# vae-diagnose on 10,000 MNIST images",
                 "",
                 "`python benchmarks/diagnosis.py`: MLP 784-400-20, test split, q(z) over all "
-                f"10,000, K = 100, Enter to exit in a fresh process, {arguments.repeats} repeats. Limits: "
-                f"{MOST_SECONDS:g} s, {MOST_GIB:g} GiB above a process that has loaded model and data "
+                f"10,000, K = 100, Enter to exit in a fresh process, {arguments.repeats} "
+                f"repeats. Limits: "
+                f"{MOST_SECONDS:g} s, {MOST_GIB:g} GiB above a process that has loaded model "
+                f"and data "
                 f"({loaded:.2f} GiB).",
                 "",
                 *environment_lines(),

@@ -58,7 +58,8 @@ def main() -> None:
         "\n".join(
             [
                 "# Where an update goes\n",
-                f"`python benchmarks/ops.py`: milliseconds per update over {MEASURED} updates on MNIST, "
+                f"`python benchmarks/ops.py`: milliseconds per update over {MEASURED} updates "
+                f"on MNIST, "
                 f"{torch.get_num_threads()} threads, float32, as in benchmarks/step.py.\n",
                 *environment_lines(),
                 f"\n| kind | {' | '.join(names)} |",

@@ -103,10 +103,14 @@ def main() -> int:
             [
                 "# Stacked sweeps",
                 "",
-                f"`python benchmarks/sweep.py`, {options.repeats} repeats in turns, batch 128. Training "
-                f"steps only: milliseconds for one update of every run (median and range over repeats of "
-                f"{READ_EVERY} updates, fewer of many runs). In processes: {PROCESSES} at once, each with "
-                f"its share of the runs, one after another, and of the threads. More than {MOST} runs are "
+                f"`python benchmarks/sweep.py`, {options.repeats} repeats in turns, batch 128. "
+                f"Training "
+                f"steps only: milliseconds for one update of every run (median and range over "
+                f"repeats of "
+                f"{READ_EVERY} updates, fewer of many runs). In processes: {PROCESSES} at once, "
+                f"each with "
+                f"its share of the runs, one after another, and of the threads. More than "
+                f"{MOST} runs are "
                 "several stacks, as `vae-train` makes them.",
                 "",
                 *environment_lines(),

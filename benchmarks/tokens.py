@@ -74,9 +74,12 @@ def main() -> None:
         "\n".join(
             [
                 "# Tokens a second\n",
-                f"`python benchmarks/tokens.py`: {Path(options.text).name}, words that occur ten times, at "
-                f"most 40 tokens, medium decoders, 32 latents, batch {BATCH}; {options.updates} updates a "
-                f"measurement, median and range of {options.repeats}, {torch.get_num_threads()} threads.\n",
+                f"`python benchmarks/tokens.py`: {Path(options.text).name}, words that occur "
+                f"ten times, at "
+                f"most 40 tokens, medium decoders, 32 latents, batch {BATCH}; {options.updates} "
+                f"updates a "
+                f"measurement, median and range of {options.repeats}, {torch.get_num_threads()} "
+                f"threads.\n",
                 *environment_lines(str(device)),
                 "",
                 "| model | loop | tokens/s | range | over the plain loop |",

@@ -79,7 +79,8 @@ def main() -> None:
             [
                 "# Encoder means against true posterior means\n",
                 f"`python benchmarks/trajectories.py --epochs {options.epochs:g}`: data=sequences, "
-                f"model=lstm, one latent, {SHOWN} validation sequences. Mutual information as estimated "
+                f"model=lstm, one latent, {SHOWN} validation sequences. Mutual information as "
+                f"estimated "
                 "(q(z) over these sequences, ± standard error) and on a grid; nats.\n",
                 *environment_lines("cpu"),
                 "",

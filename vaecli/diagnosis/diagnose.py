@@ -39,7 +39,7 @@ def diagnose(
     seed: int,
     beta: float | None = None,
 ) -> tuple[dict, Encoded]:
-    """The content of diagnosis.json (README, "How to read a diagnosis") and the encoded split.
+    """The content of diagnosis.json (docs/diagnosis.md) and the encoded split.
 
     beta: what the model was trained with, where that is known; one warning depends on it.
     The model is put into evaluation mode for the pass and then back.
@@ -78,34 +78,34 @@ def describe(
     seed: int,
     prior: Prior | None = None,
 ) -> dict:
-    """What q(z|x) alone tells, of any model: the flat keys without a decoder's, and two groups."""
-    found = figures(encoded, threshold=settings.threshold, prior=prior)
+    """The figures that need q(z|x) alone: flat keys without a decoder's, and two groups."""
+    flat = figures(encoded, threshold=settings.threshold, prior=prior)
     n = len(encoded.mu)
-    made = conclude(found, threshold=settings.threshold, split=encoded.split, examples=n)
-    made["mu_variance_per_dim"] = mean_variance(encoded).tolist()
-    made["standard_errors"] = {"rate": _error(encoded.kl_per_dim.sum(1))}
+    diagnosis = conclude(flat, threshold=settings.threshold, split=encoded.split, examples=n)
+    diagnosis["mu_variance_per_dim"] = mean_variance(encoded).tolist()
+    diagnosis["standard_errors"] = {"rate": _error(encoded.kl_per_dim.sum(1))}
     if n > 1:
         most = settings.aggregate
-        made["information"] = information(encoded, seed=seed, most=most, prior=prior)
-    made["collapse_curve"] = collapse_curve(encoded, threshold=settings.threshold)
-    return made
+        diagnosis["information"] = information(encoded, seed=seed, most=most, prior=prior)
+    diagnosis["collapse_curve"] = collapse_curve(encoded, threshold=settings.threshold)
+    return diagnosis
 
 
 def judged(diagnosis: dict, *, beta: float | None) -> dict:
     """`diagnosis` in plain types, with the patterns in it: diseases as `warnings`, then `notes`."""
     diagnosis = plain(diagnosis)
-    found = verdict.findings(diagnosis, beta=beta)
-    diagnosis["patterns"] = [finding.pattern for finding in found]
+    findings = verdict.findings(diagnosis, beta=beta)
+    diagnosis["patterns"] = [finding.pattern for finding in findings]
     for key, disease in (("warnings", True), ("notes", False)):
-        words = [f"{f.pattern}: {f.evidence}" for f in found if f.disease is disease]
+        words = [f"{f.pattern}: {f.evidence}" for f in findings if f.disease is disease]
         diagnosis[key] = diagnosis.get(key, []) + words
     return diagnosis
 
 
 def probes_of(encoded: Encoded, settings: DiagnosisConfig, *, seed: int) -> dict:
     """The group `latent_space`, or nothing where there are no labels to probe for."""
-    found = probes(encoded, seed=seed) if settings.probes else {}
-    return {"latent_space": found} if found else {}
+    scores = probes(encoded, seed=seed) if settings.probes else {}
+    return {"latent_space": scores} if scores else {}
 
 
 def _groups(
@@ -118,12 +118,12 @@ def _groups(
 ) -> dict:
     """The groups that need the decoder."""
     few = settings.autoregressive_examples if vae.autoregressive else len(per_example)
-    alone = len(per_example) == 1  # there is no other example's code
+    single = len(per_example) == 1  # there is no other example's code
     use = {}
-    if not alone:
+    if not single:
         use["shuffled"] = latent_use.shuffled(vae, data, encoded, per_example, seed=seed)
     use |= latent_use.replaced(vae, data, encoded, per_example, seed=seed)
-    if settings.ablation and not alone:
+    if settings.ablation and not single:
         most = min(settings.ablation, few)
         use |= latent_use.ablation(vae, data, encoded, per_example, most=most, seed=seed)
     neg_elbo = per_example + encoded.kl_per_dim.sum(1)
@@ -143,9 +143,9 @@ def _groups(
             groups["pruning"]["importance_weighted"] = again["importance_weighted"]
     if isinstance(vae, VAE):
         steps = settings.baseline_steps
-        bare = baseline(vae, data, encoded.split, neg_elbo, steps=steps, seed=seed)
-        if bare is not None:
-            groups["baseline"], nats["perplexity_no_code"] = bare
+        without_code = baseline(vae, data, encoded.split, neg_elbo, steps=steps, seed=seed)
+        if without_code is not None:
+            groups["baseline"], nats["perplexity_no_code"] = without_code
     if settings.refine_steps:
         most = REFINED_AUTOREGRESSIVE if vae.autoregressive else REFINED
         steps = settings.refine_steps
@@ -157,12 +157,12 @@ def _groups(
     return groups
 
 
-def conclude(found: dict, *, threshold: float, split: str, examples: int) -> dict:
-    """Figures of `rate.figures` with status, provenance and an empty list of warnings."""
+def conclude(flat: dict, *, threshold: float, split: str, examples: int) -> dict:
+    """The figures of `measures.figures` with status, estimators and an empty list of warnings."""
     return {
-        "status": Status.of(found["active_dimensions"], found["total_dimensions"]),
-        **found,
-        "total_kl": found["rate"],
+        "status": Status.of(flat["active_dimensions"], flat["total_dimensions"]),
+        **flat,
+        "total_kl": flat["rate"],
         "threshold": threshold,
         "split": split,
         "examples": examples,

@@ -16,7 +16,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)],
-        check=True, capture_output=True, cwd=folder,
+        check=True, capture_output=True, cwd=folder, timeout=240,
     )  # fmt: skip
     return next(folder.glob("*.whl"))
 
@@ -38,7 +38,7 @@ def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, "trainer.max_steps=2", "diagnosis=quick"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
-        check=False,
+        check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "outputs").rglob("diagnosis.json"))) == 1

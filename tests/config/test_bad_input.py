@@ -270,7 +270,7 @@ def test_errors_reach_a_real_shell_as_exit_code_2(tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-m", "vaecli.train", "schedule.beta=oops"],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ}, check=False,
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stdout == ""

@@ -128,9 +128,8 @@ def test_a_sweep_that_is_terminated_on_a_full_disk_says_so_and_compares(disk, tm
     done = started.wait(60)
     words = done.stdout + done.stderr
     assert "Traceback" not in words, words
-    assert done.returncode in (1, 143), (
-        words
-    )  # the disk may have ended the run before the signal did
+    # The disk may have ended the run before the signal did.
+    assert done.returncode in (1, 143), words
     assert "No comparison: " in words, words
 
 

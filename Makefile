@@ -28,7 +28,7 @@ test-faults: $(INSTALLED)
 LAUNCHERS := .venv-launchers
 test-launchers: $(LAUNCHERS)/.installed
 	VAECLI_LAUNCHERS=required OMP_NUM_THREADS=1 RAY_AUTH_MODE=disabled \
-	  $(LAUNCHERS)/bin/python -m pytest -q tests/runs/launch
+	  $(LAUNCHERS)/bin/python -m pytest -q tests/runs/launch -m "launchers or slow"
 
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 $(LAUNCHERS)/.installed: $(INSTALLED) constraints-launchers.txt

@@ -92,7 +92,8 @@ def test_an_old_path_still_gives_its_names_and_says_where_they_are():
 def test_the_package_and_the_train_door_are_imported_without_torch():
     code = "import sys, vaecli.train; sys.exit('torch' in sys.modules)"
     path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
+    environment = {**os.environ, "PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=120)
 
 
 def test_between_the_door_and_the_loss_stand_at_most_nine_frames(train, monkeypatch):

@@ -19,6 +19,7 @@ def wheel(tmp_path_factory):
         check=True,
         capture_output=True,
         cwd=folder,
+        timeout=240,
     )
     return next(folder.glob("*.whl"))
 
@@ -51,6 +52,7 @@ def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     for name in ("diagnosis.json", "report.html"):

@@ -309,7 +309,9 @@ def test_help_lists_three_examples_and_answers_without_torch():
         "assert 'torch' not in sys.modules\n"
         "print('checked')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert done.stdout.count("vae-train ") >= 3
     assert done.stdout.endswith("checked\n")
 
@@ -362,11 +364,15 @@ def test_a_signal_ends_a_real_process_with_its_checkpoint_and_events(tmp_path, s
         text=True,
     )
     metrics = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.time() + 60
-    while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") > 3):
-        time.sleep(0.1)
-    process.send_signal(getattr(signal, signal_name))
-    out, _ = process.communicate(timeout=30)
+    try:
+        deadline = time.monotonic() + 60
+        while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(getattr(signal, signal_name))
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code, out
     assert f"resume={tmp_path}/run" in out
     saved = torch.load(tmp_path / "run/checkpoints/last.pt", weights_only=True)

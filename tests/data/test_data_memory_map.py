@@ -154,7 +154,7 @@ def test_peak_memory_does_not_grow_by_the_size_of_the_file(tmp_path):
 
     def peak(limit_gb):
         command = [sys.executable, "-c", PEAK, str(path), str(limit_gb)]
-        mapped, grown = subprocess.check_output(command, text=True).split()
+        mapped, grown = subprocess.check_output(command, text=True, timeout=120).split()
         return mapped == "True", int(grown)
 
     # In memory the whole file counts; mapped, chunks of 4 MB on the way, their copies in the

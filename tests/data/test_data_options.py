@@ -8,10 +8,7 @@ from vaecli.config.options import find
 from vaecli.data.sets.base import DataSet
 
 FILES = Path(__file__).parents[2] / "configs" / "data"
-NAMES = [
-    *("digits", "mnist", "fashion_mnist", "kmnist", "emnist", "omniglot", "cifar10", "svhn"),
-    *("image_folder", "npz", "gaussian"),
-]
+NAMES = sorted(path.stem for path in FILES.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,22 +5,11 @@ import math
 import pytest
 import torch
 from oracle import SETTINGS, linear
+from posteriors import encoded, gaussian
 
 from vaecli.diagnosis.information import information, log_marginals
-from vaecli.evaluation.aggregate import aggregate, mutual_information
-from vaecli.evaluation.passes import Encoded, encode
-from vaecli.models.priors.standard_normal import StandardNormal
-
-
-def encoded(mu, logvar):
-    return Encoded(mu, logvar, StandardNormal().kl_per_dim(mu, logvar), None, "test")
-
-
-def gaussian(n, k, signal, seed):
-    """Means of variance `signal`, posteriors of variance 1 - signal: q(z) = N(0, I) exactly."""
-    g = torch.Generator().manual_seed(seed)
-    mu = math.sqrt(signal) * torch.randn(n, k, generator=g)
-    return encoded(mu, torch.full((n, k), math.log(1 - signal)))
+from vaecli.evaluation.aggregate import aggregate
+from vaecli.evaluation.passes import encode
 
 
 def within(estimate, truth, errors=3.0):
@@ -118,19 +107,6 @@ def test_the_split_of_a_saturated_rate_holds_no_negative_divergence(n, k, logvar
         assert parts["total_correlation"].value == pytest.approx(0, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("batch", "cap"), [(32, 3.25), (50, 3.68), (500, 5.03), (2000, 5.44)]
-)  # oracle A5: k = 5, A = 0.9, exact 5.756
-def test_the_estimator_of_he_et_al_is_capped_by_log_of_the_batch(batch, cap):
-    values = [
-        mutual_information(gaussian(batch, 5, 0.9, seed), seed=seed).value
-        for seed in range(2000 // batch + 3)
-    ]
-    mean = torch.tensor(values).mean().item()
-    assert mean < math.log(batch)
-    assert mean == pytest.approx(cap, abs=0.05)  # the printed figures are Monte Carlo themselves
-
-
 def test_the_minibatch_figure_is_that_of_batches_of_fifty():
     found = information(gaussian(2000, 5, 0.9, 0), seed=0, most=9999)
     assert found["minibatch_ceiling"] == pytest.approx(math.log(50))
@@ -178,7 +154,3 @@ def test_densities_of_the_mixture_equal_those_of_torch_distributions():
     expected = 0.5 * (one.log_prob(z[:, 1]) + without)
     # Sums of 40 densities in float32.
     torch.testing.assert_close(log_marginals(z, mu, logvar)[:, 1], expected, rtol=1e-5, atol=1e-5)
-
-
-def test_a_single_example_tells_nothing():
-    assert mutual_information(gaussian(1, 3, 0.5, 0)).value == 0

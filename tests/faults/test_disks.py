@@ -115,26 +115,21 @@ def test_a_sweep_that_is_terminated_on_a_full_disk_says_so_and_compares(disk, tm
     place = disk(20_000)
     asked = ["-m", "seed=0,1,2", "sweep.stack=off", "trainer.epochs=100000", "data.limit=400"]
     asked += ["trainer.checkpoint_every=100000", "diagnosis=quick", f"hydra.sweep.dir={place}/s"]
-    with open(tmp_path / "told", "w", encoding="utf-8") as told:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vaecli.train", *asked],
-            stdout=told,
-            stderr=told,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        deadline = time.monotonic() + 60
-        while not list(place.glob("s/*/metrics.jsonl")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        with contextlib.suppress(OSError), open(place / "fill", "wb", buffering=0) as file:
-            while True:
-                file.write(bytes(1024))
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
-    words = (tmp_path / "told").read_text()
+    started = processes.start("doors.train", *asked, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(place.glob("s/*/metrics.jsonl")):
+        assert started.process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with contextlib.suppress(OSError), open(place / "fill", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+    os.kill(started.process.pid, signal.SIGTERM)
+    done = started.wait(60)
+    words = done.stdout + done.stderr
     assert "Traceback" not in words, words
-    assert code in (1, 143), words  # the disk may have ended the run before the signal did
+    # The disk may have ended the run before the signal did.
+    assert done.returncode in (1, 143), words
     assert "No comparison: " in words, words
 
 

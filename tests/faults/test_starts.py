@@ -2,12 +2,9 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import processes
 import pytest
-
-from vaecli.core.rundir import SUMMARY, RunDirectory
 
 
 def start(cwd, seed):
@@ -25,21 +22,6 @@ def starts(cwd, count, at_once):
     assert len(seeds) == count
     assert len(list(cwd.glob("outputs/*/*/report.html"))) == count
     assert len(list(cwd.glob("outputs/*/*"))) == count
-
-
-def test_a_directory_that_another_start_clears_away_is_made_again(tmp_path, monkeypatch):
-    mkdir, removed = Path.mkdir, []
-
-    def cleared(self, *arguments, **more):
-        mkdir(self, *arguments, **more)
-        if self.name == "run" and not removed:
-            removed.append(self)
-            self.rmdir()
-
-    monkeypatch.setattr(Path, "mkdir", cleared)
-    RunDirectory.claim(tmp_path / "outputs" / "run", {})
-    assert removed
-    assert (tmp_path / "outputs" / "run" / SUMMARY).exists()
 
 
 def test_three_starts_at_one_moment_are_three_runs(tmp_path):

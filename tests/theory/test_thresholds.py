@@ -14,7 +14,8 @@ from vaecli.models.likelihoods.bernoulli import Bernoulli
 from vaecli.models.likelihoods.discretized_logistic import DiscretizedLogistic
 from vaecli.models.likelihoods.gaussian import Gaussian
 from vaecli.models.likelihoods.gaussian_learned import GaussianLearned
-from vaecli.theory.thresholds import Spectrum, _leading, _Scores, spectrum
+from vaecli.theory import thresholds
+from vaecli.theory.thresholds import Spectrum, spectrum
 
 
 def data_of(x, *, kind=Kind.BINARY, dynamic=False):
@@ -98,21 +99,29 @@ def test_a_likelihood_without_a_score_has_no_spectrum():
     assert spectrum(data_of(grey(), kind=Kind.GREY), DiscretizedLogistic()) is None
 
 
-def test_iterating_over_the_data_finds_the_same_eigenvalues():
+def test_iterating_over_the_data_finds_the_same_eigenvalues(monkeypatch):
     g = torch.Generator().manual_seed(5)
     n, d = 500, 120
     scale = torch.logspace(1, -2, d)
     x = torch.randn(n, 1, 1, d, generator=g) * scale
-    found = _leading(_Scores(data_of(x, kind=Kind.REAL), Gaussian()), 10)
-    whole = spectrum(data_of(x, kind=Kind.REAL), Gaussian()).eigenvalues
-    assert len(found) == 10
-    torch.testing.assert_close(found, whole[:10], rtol=1e-5, atol=0)
-    # And where binarising adds to the diagonal.
-    data = data_of(grey(pixels=100), dynamic=True)
-    found = _leading(_Scores(data, Bernoulli()), 5)
-    torch.testing.assert_close(
-        found, spectrum(data, Bernoulli()).eigenvalues[: len(found)], rtol=1e-4, atol=0
+    grey_levels = grey(pixels=100)
+    kinds = (  # a spectrum is kept: another copy of the data has another one
+        (lambda: data_of(x.clone(), kind=Kind.REAL), Gaussian(), 10, 1e-5),
+        # And where binarising adds to the diagonal.
+        (lambda: data_of(grey_levels.clone(), dynamic=True), Bernoulli(), 5, 1e-4),
     )
+    for make, likelihood, count, precision in kinds:
+        whole = spectrum(make(), likelihood)
+        assert whole.complete
+        with monkeypatch.context() as patched:  # as if there were many more pixels
+            patched.setattr(thresholds, "DENSE", 50)
+            patched.setattr(thresholds, "LEADING", count)
+            found = spectrum(make(), likelihood)
+        assert not found.complete
+        assert 0 < len(found.eigenvalues) <= count
+        torch.testing.assert_close(
+            found.eigenvalues, whole.eigenvalues[: len(found.eigenvalues)], rtol=precision, atol=0
+        )
 
 
 def test_a_partial_spectrum_says_when_its_count_is_a_lower_bound():

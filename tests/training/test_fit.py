@@ -7,7 +7,7 @@ import torch
 from stacks import Rows, fits
 
 from vaecli.config.schema import read
-from vaecli.core.randomness import PURPOSES, derive, generator
+from vaecli.core.randomness import generator
 from vaecli.objectives.schedules.linear import Linear
 from vaecli.runs.build import build
 from vaecli.training.batches import Batches
@@ -119,11 +119,6 @@ def test_every_epoch_is_a_permutation_and_the_position_is_restored(config):
     other.load_state_dict(state)
     found = [other.index(which) for which in ("random", "next", "random", "held")]
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
-def test_streams_of_different_purposes_and_seeds_differ():
-    seeds = {derive(seed, purpose) for seed in range(3) for purpose in PURPOSES}
-    assert len(seeds) == 3 * len(PURPOSES)
 
 
 def test_a_decoder_of_another_size_does_not_change_the_other_parameters(config):

@@ -46,13 +46,16 @@ def test_sigterm_reaches_the_sweep_inside_and_ends_the_one_around_it(tmp_path):
         "hydra.sweep.dir=sweep",
     ]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(list(sweep.glob("*/*/checkpoints/last.pt"))) < 2:
-        assert time.monotonic() < deadline
-        assert driver.poll() is None
-        time.sleep(0.05)
-    driver.terminate()
-    assert driver.wait(60) == 143
+    try:
+        deadline = time.monotonic() + 60
+        while len(list(sweep.glob("*/*/checkpoints/last.pt"))) < 2:
+            assert time.monotonic() < deadline
+            assert driver.poll() is None
+            time.sleep(0.05)
+        driver.terminate()
+        assert driver.wait(60) == 143
+    finally:
+        driver.kill()
     assert states(sweep) == ["interrupted", "interrupted", "pending"]
     assert (sweep / "comparison.html").exists()
 

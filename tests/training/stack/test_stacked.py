@@ -30,30 +30,25 @@ MODELS = sorted(
 )  # those of sequences are not stacked
 
 
+def losses_of(fit):
+    """A list that will hold the loss of every update of the run, once its meter has taken it."""
+    seen = []
+    take = fit.meter.take
+    fit.meter.take = lambda rows, *when: (seen.extend(row[0] for row in rows), take(rows, *when))[1]
+    return seen
+
+
 def losses_alone(fit):
     """The loss of every update, until the run's end."""
-    seen = []
-    add = fit.meter.add
-    fit.meter.add = lambda found: (seen.append(found[0].item()), add(found))
+    seen = losses_of(fit)
     fit.run(StopRequests(), fit.observer)
     return seen
 
 
 def losses_stacked(members):
-    ended, seen = [], []
-    stack = Stack(members, lambda fit, error: ended.append((fit, error)))
-    update = stack.update
-
-    def remember():
-        moved = update()
-        seen.append(stack._window[-1][:, 0].tolist())
-        return moved
-
-    stack.update = remember
-    order = [stack.fits.index(member) for member in members]
-    stack.run(StopRequests())
-    columns = list(zip(*seen, strict=True))
-    return [columns[row] for row in order], ended
+    ended, seen = [], [losses_of(member) for member in members]
+    Stack(members, lambda fit, error: ended.append((fit, error))).run(StopRequests())
+    return seen, ended
 
 
 def assert_parity(common, own, tmp_path, *, relative=1e-5, first=100):

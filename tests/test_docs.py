@@ -171,6 +171,19 @@ def check_source(arguments):
     assert arguments == [".venv/bin/activate"]
 
 
+def check_pre_commit(arguments):
+    assert arguments == ["install"]
+
+
+def check_docker(arguments):
+    if arguments[0] == "build":
+        assert arguments == ["build", "-t", "vaecli", "."]
+        assert (ROOT / "Dockerfile").is_file()
+    else:
+        assert arguments[:3] == ["run", "--rm", "vaecli"]
+        check_composed(arguments[3:])
+
+
 CHECKS = {
     "vae-train": check_composed,
     "vae-predict": check_composed,
@@ -182,6 +195,8 @@ CHECKS = {
     "pip": check_pip,
     "tensorboard": check_tensorboard,
     "source": check_source,
+    "pre-commit": check_pre_commit,
+    "docker": check_docker,
 }
 
 
@@ -239,6 +254,7 @@ def test_every_command_of_a_page_can_be_typed(page):
         "python benchmarks/nothing.py",
         "python benchmarks/ppca.py --speed 2",
         "pip install vaecli[moon]",
+        "docker run --rm vaecli schedule.betta=4",
         "conda install vaecli",
     ],
 )

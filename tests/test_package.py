@@ -1,5 +1,6 @@
 """The wheel, installed elsewhere, runs from another directory."""
 
+import email
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import vaecli
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +38,19 @@ def test_the_wheel_holds_every_template_of_the_pages(wheel):
     templates = list((ROOT / "vaecli/reporting/templates").iterdir())
     assert {"report.html", "comparison.html", "page.css"} <= {path.name for path in templates}
     assert {f"vaecli/reporting/templates/{path.name}" for path in templates} <= names
+
+
+def test_the_wheel_says_what_it_is_and_that_it_is_typed(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Name"] == "vaecli"
+    assert metadata["Version"] == vaecli.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Author"] == "The vaecli authors"
+    assert "# vaecli" in metadata.get_payload()
+    assert "Typing :: Typed" in metadata.get_all("Classifier")
+    assert "vaecli/py.typed" in archive.namelist()
 
 
 def test_the_installed_wheel_trains_from_another_directory(wheel, tmp_path):

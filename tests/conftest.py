@@ -33,6 +33,14 @@ settings.register_profile("many", max_examples=60, **LENIENT)  # make test-all
 settings.load_profile("few")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def hasty_disk():
+    """Files are not waited for until they lie on the disk: no test pulls the plug."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 class Ran(NamedTuple):
     code: int
     out: str

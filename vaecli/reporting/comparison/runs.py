@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -143,19 +144,10 @@ def read_run(directory: Path, name: str) -> RunRecord:
     )
 
 
-def natural(text: str) -> tuple:
-    """A key that sorts "9_x" before "10_x"."""
-    parts: list[tuple[int, Any]] = []
-    digits = ""
-    for character in f"{text}\0":
-        if character.isascii() and character.isdigit():
-            digits += character
-            continue
-        if digits:
-            parts.append((0, int(digits)))
-            digits = ""
-        parts.append((1, character))
-    return tuple(parts)
+def natural(name: str) -> list[Any]:
+    """A key that sorts "9_x" before "10_x", and "x1" before "x"."""
+    parts = re.split("([0-9]+)", f"{name}\0")  # every second one is a number
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def is_run(directory: Path) -> bool:

@@ -98,6 +98,6 @@ def _is_learned(run: RunRecord) -> bool:
 
 def _expected(runs: list[RunRecord]) -> tuple[tuple[float, float], ...]:
     """Beta and expected count of the runs that have both, by rising beta."""
-    keys = ("beta", "expected_active")
-    pairs = {tuple(value(run.diagnosis, "prediction", key) for key in keys) for run in runs}
-    return tuple(sorted(pair for pair in pairs if None not in pair))
+    groups = [leaf(run.diagnosis, "prediction") or {} for run in runs]
+    pairs = {(value(group, "beta"), value(group, "expected_active")) for group in groups}
+    return tuple(sorted((b, count) for b, count in pairs if b is not None and count is not None))

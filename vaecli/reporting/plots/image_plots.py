@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.reporting.plots import look
 from vaecli.reporting.plots.mosaic import mosaic
 
@@ -48,7 +49,10 @@ def samples(pictures: Tensor) -> Figure:
 
 
 def traversals(
-    pictures: Tensor, traversed: list[int], kl: list[float | None], threshold: float = 0.01
+    pictures: Tensor,
+    traversed: list[int],
+    kl: list[float | None],
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> Figure:
     """One dimension moved per row: pictures (dims, steps, C, H, W); kl (Z,) nats, for the labels.
 
@@ -64,7 +68,7 @@ def traversals(
     for (_, nats), text in zip(shown, axes.get_yticklabels(), strict=True):
         alive = nats is not None and nats > threshold
         text.set_color(look.INK if alive else look.SOFT)
-        text.set_weight("bold" if alive else "normal")
+        text.set_fontweight("bold" if alive else "normal")
     axes.set_xlabel("z_j from low to high, all other dimensions held", fontsize=10, color=look.INK)
     look.titled(
         axes,

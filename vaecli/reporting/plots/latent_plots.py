@@ -63,14 +63,14 @@ def latent_variance(mu: Tensor, logvar: Tensor) -> Figure:
         "dimension is grey up to 1 with no blue. Blue and grey add up to 1 where the codes of the "
         "whole data set match the prior.",
     )
-    mu, logvar = mu.detach().double().cpu().numpy(), logvar.detach().double().cpu().numpy()
-    finite = np.isfinite(mu).all(axis=1) & np.isfinite(logvar).all(axis=1)
-    mu, logvar = mu[finite], logvar[finite]
-    if not mu.size:
+    means, logvars = pieces.to_numpy(mu), pieces.to_numpy(logvar)
+    finite = np.isfinite(means).all(axis=1) & np.isfinite(logvars).all(axis=1)
+    means, logvars = means[finite], logvars[finite]
+    if not means.size:
         return look.empty(drawn, "no finite code was recorded")
-    variance = np.exp(np.clip(logvar, -30, 20))  # (N, Z)
-    order = pieces.by_falling_kl((0.5 * (mu**2 + variance - 1 - logvar)).mean(axis=0))
-    signal, noise = mu.var(axis=0)[order], variance.mean(axis=0)[order]  # (Z,)
+    variances = np.exp(np.clip(logvars, -30, 20))  # (N, Z)
+    order = pieces.by_falling_kl((0.5 * (means**2 + variances - 1 - logvars)).mean(axis=0))
+    signal, noise = means.var(axis=0)[order], variances.mean(axis=0)[order]  # (Z,)
     pieces.dimension_bars(axes, signal, color=look.ACTIVE, label="Var_x[mu_j]: signal")
     pieces.dimension_bars(
         axes, noise, bottom=signal, color=look.COLLAPSED, label="E_x[sigma_j²]: noise"
@@ -106,24 +106,25 @@ def tsne(points: Tensor, labels: Tensor | None, mu_variance: float | None = None
         width=6.6,
         characters=86,
     )
-    points = points.detach().double().cpu().numpy()  # (M, 2)
-    finite = np.isfinite(points).all(axis=1)
-    points = points[finite]
-    if not len(points):
+    places = pieces.to_numpy(points)  # (M, 2)
+    finite = np.isfinite(places).all(axis=1)
+    places = places[finite]
+    if not len(places):
         return look.empty(drawn, "no finite code was recorded")
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xticks=[], yticks=[])
     look.labelled(axes, "t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
-    dots = {"s": float(np.clip(12000 / len(points), 5, 40)), "linewidths": 0}
+    dots = {"s": float(np.clip(12000 / len(places), 5, 40)), "linewidths": 0}
     if labels is None:
-        axes.scatter(*points.T, color=look.ACTIVE, alpha=0.7, **dots)
+        axes.scatter(*places.T, color=look.ACTIVE, alpha=0.7, **dots)
         return drawn
     names, index = np.unique(labels.detach().cpu().numpy()[finite], return_inverse=True)
     palette = ListedColormap(_CLASSES) if len(names) <= len(_CLASSES) else "turbo"
     dots |= {"cmap": palette, "vmin": 0, "vmax": max(len(names), len(_CLASSES)) - 1}
-    axes.scatter(*points.T, c=index, alpha=0.8, **dots)
+    axes.scatter(*places.T, c=index, alpha=0.8, **dots)
     style = {"fontsize": 13, "weight": "bold", "color": look.INK, "ha": "center", "va": "center"}
     style["path_effects"] = [withStroke(linewidth=3, foreground="white")]
     for number, name in enumerate(names if len(names) <= 30 else []):
-        axes.text(*np.median(points[index == number], axis=0), f"{name:g}", **style)
+        x, y = np.median(places[index == number], axis=0)
+        axes.text(x, y, f"{name:g}", **style)
     return drawn

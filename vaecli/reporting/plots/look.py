@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import IO, Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -32,6 +32,11 @@ def blank(height: float, *, width: float = WIDTH_INCHES) -> tuple[Figure, Axes]:
     drawn = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(drawn)
     return drawn, plain(drawn.add_subplot())
+
+
+def write_png(drawn: Figure, file: IO[bytes]) -> None:
+    """Write a figure as a PNG, at its own size and resolution."""
+    FigureCanvasAgg(drawn).print_png(file)
 
 
 def figure(

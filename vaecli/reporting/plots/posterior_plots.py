@@ -33,7 +33,7 @@ def aggregate_posterior(
 
     mu, logvar (N, Z), if given: q(z_j|x) of a few examples, faint.
     """
-    z = codes.detach().double().cpu().numpy()
+    z = pieces.to_numpy(codes)
     z = z[np.isfinite(z).all(axis=1)]  # (N, Z)
     kl = np.array(per_dim(diagnosis, "kl_per_dim"))
     threshold = reading.threshold(diagnosis)
@@ -102,8 +102,8 @@ def _singles(mu: Tensor | None, logvar: Tensor | None) -> np.ndarray:
     if mu is None or logvar is None or not len(mu):
         return np.zeros((0, 2, 0))
     few = np.linspace(0, len(mu) - 1, min(SINGLE, len(mu))).round().astype(int)
-    centre = mu.detach().double().cpu().numpy()[few]
-    width = np.exp(0.5 * np.clip(logvar.detach().double().cpu().numpy()[few], -30, 20))
+    centre = pieces.to_numpy(mu)[few]
+    width = np.exp(0.5 * np.clip(pieces.to_numpy(logvar)[few], -30, 20))
     both = np.stack([centre, width], axis=1)  # (examples, 2, Z)
     return both[np.isfinite(both).all(axis=(1, 2))]
 

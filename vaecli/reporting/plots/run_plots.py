@@ -53,6 +53,8 @@ def write_plots(
         pictures: The tensors to draw.
         summary: The content of summary.json, for the step at which the run collapsed.
     """
+    from vaecli.reporting.plots import look
+
     directory.mkdir(parents=True, exist_ok=True)
     collapsed_at_step = _collapsed_at_step(history, summary or {})
     written = []
@@ -60,7 +62,7 @@ def write_plots(
         if possible:
             written.append(directory / f"{draw.__name__}.png")
             with whole(written[-1]) as file:
-                draw(*inputs).canvas.print_png(file)
+                look.write_png(draw(*inputs), file)
     return written
 
 

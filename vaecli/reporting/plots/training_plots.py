@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.reporting.plots import heat, look, pieces
 
 
-def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
+def kl_heatmap(history: list[dict], threshold: float = DEFAULT_THRESHOLD) -> Figure:
     """KL of each dimension at each evaluation; grey below `threshold` nats, colour above it."""
     drawn, axes = look.figure(
         4.8,
@@ -51,7 +52,7 @@ def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
 
 
 def active_over_training(
-    history: list[dict], threshold: float = 0.01, collapsed_at_step: int | None = None
+    history: list[dict], threshold: float = DEFAULT_THRESHOLD, collapsed_at_step: int | None = None
 ) -> Figure:
     """Active dimensions and active units over epochs, with beta if it varies and the collapse."""
     drawn, axes = look.figure(

@@ -86,7 +86,7 @@ def collapse_curve(diagnosis: dict, kl: Tensor | None = None) -> Figure:
 
 def _inputs_below(axes: Axes, kl: Tensor, epsilon: np.ndarray, threshold: float) -> None:
     """P_x[KL_j < epsilon] of each dimension of kl (N, Z), faint."""
-    nats = np.sort(kl.detach().double().cpu().numpy(), axis=0)  # (N, Z); NaN sorts last
+    nats = np.sort(pieces.to_numpy(kl), axis=0)  # (N, Z); NaN sorts last
     along = np.geomspace(epsilon.min(), epsilon.max(), 240)
     # In a sorted column, the place of epsilon is the number of inputs below it.
     below = [np.searchsorted(column, along, side="left") / len(column) for column in nats.T]
@@ -180,9 +180,9 @@ def rate_split(diagnosis: dict) -> Figure:
 
     Source: Chen et al. 2018, "Isolating sources of disentanglement in VAEs", equation 2.
     """
-    nats = {key: value(diagnosis, "information", "rate_split", key) for key, _, _ in PARTS}
-    total = sum(n for n in nats.values() if n is not None)
-    information = nats["mutual_information"]
+    estimates = {key: value(diagnosis, "information", "rate_split", key) for key, _, _ in PARTS}
+    nats = {key: estimate for key, estimate in estimates.items() if estimate is not None}
+    total, information = sum(nats.values()), nats.get("mutual_information")
     saturated = bool(leaf(diagnosis, "information", "saturated"))
     finding = f"There is hardly a rate to divide: {total:z.2f} nats"
     if total > HARDLY_A_RATE and information is not None:
@@ -198,7 +198,7 @@ def rate_split(diagnosis: dict) -> Figure:
         "from the prior: their dimensions depend on each other, or single ones are not N(0, 1). A "
         "rate that a floor holds up (free bits, say) can be all grey.",
     )
-    if None in nats.values():
+    if len(nats) < len(PARTS):
         return look.empty(drawn, "the parts were not measured")
     left, handles = 0.0, []
     for key, words, colour in PARTS:

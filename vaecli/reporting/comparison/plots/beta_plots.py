@@ -105,8 +105,7 @@ def kl_against_beta(comparison: Comparison) -> Figure:
     """KL per dimension, ranked, over beta: one heat map for each other setting."""
     lines = parts.lines(comparison, BETA, least=2)
     ranked = [(line.label, kl) for line in lines if (kl := _ranked(line.settings))][:PANELS]
-    thresholds = (value(run.diagnosis, "threshold") for run in comparison.done)
-    threshold = next((t for t in thresholds if t is not None), 0.01)
+    threshold = parts.threshold_of(comparison.done)
     highest = max(heat.highest_nats(kl, threshold) for _, by_beta in ranked for _, kl in by_beta)
     style = pieces.kl_look(highest, threshold, gaps="none")
     title = "KL per latent dimension at the end, against beta"

@@ -15,6 +15,7 @@ from vaecli.reporting.comparison.plots import capacity_plot, kl_panels, parts
 from vaecli.reporting.comparison.plots import tradeoff_plots as tradeoff
 from vaecli.reporting.comparison.predicted import predictions, silent
 from vaecli.reporting.comparison.swept import number
+from vaecli.reporting.plots import look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ class Plot(NamedTuple):
         with warnings.catch_warnings():
             # A character that the font lacks is drawn as a box.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            self.draw().canvas.print_png(out)
+            look.write_png(self.draw(), out)
         return base64.b64encode(out.getvalue()).decode("ascii")
 
 
@@ -165,7 +166,7 @@ def _planes(comparison: Comparison) -> Iterator[Plot]:
 
 
 def _training(comparison: Comparison) -> Iterator[Plot]:
-    histories = kl_panels.with_history(comparison)
+    histories = kl_panels.kl_histories(comparison)
     if histories:
         more = len(comparison.settings) - len(histories)
         caption = _joined(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaecli.diagnosis import reading
+from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import Comparison, Setting
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.plots import look
 
 # Okabe and Ito's, with a marker each for those who see no colours.
@@ -61,6 +65,13 @@ def aside(axes: Axes, place: int, count: int) -> float:
     return (high / low) ** (0.006 * (place - (count - 1) / 2)) if count <= len(COLOURS) else 1.0
 
 
+def threshold_of(runs: Iterable[RunRecord], above: float = 0.0) -> float:
+    """The threshold of an active dimension, nats: the first one of a diagnosis that is `above`."""
+    diagnoses = (run.diagnosis for run in runs)
+    usable = (d for d in diagnoses if (value(d, "threshold") or 0.0) > above)
+    return reading.threshold(next(usable, {}))
+
+
 def grey_lines(drawn_lines: list[Line]) -> str:
     """A sentence for the caption if there are more lines than colours."""
     grey = sum(1 for line in drawn_lines if line.colour == GREY)
@@ -81,10 +92,15 @@ def folded(label: str, characters: int, *, longest: int) -> str:
     longest: of a word, which is cut beyond it.
     """
     words = " ".join(clipped(word, longest) for word in label.split())
-    between_words = {"break_long_words": False, "break_on_hyphens": False}
-    return "\n".join(
-        textwrap.wrap(words, characters, max_lines=2, placeholder=" …", **between_words)
+    lines = textwrap.wrap(
+        words,
+        characters,
+        max_lines=2,
+        placeholder=" …",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return "\n".join(lines)
 
 
 def legend(drawn: Figure, axes: Axes) -> None:

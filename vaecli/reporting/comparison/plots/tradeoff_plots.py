@@ -53,7 +53,7 @@ def rate_distortion_plane(comparison: Comparison, settings: list[Setting], where
     )
     runs_of = {id(s): [r for r in s.done if _point(r) and r.split == split] for s in settings}
     runs = [run for setting in settings for run in runs_of[id(setting)]]
-    points = [_point(run) for run in runs]
+    points = [point for run in runs if (point := _point(run))]
     _set_limits(axes, points)
     pieces.elbo_lines(axes, "#D4D4D4")
     edge = frontier(points)
@@ -116,7 +116,11 @@ def _by_beta(
     style = {"s": 52, "linewidths": 0.6, "edgecolors": look.INK, "zorder": 3}
     dots = None
     for place, (label, runs) in enumerate(by_label):
-        points = [(*_point(run), rank[b]) for run in runs if (b := beta(run)) is not None]
+        points = [
+            (*point, rank[b])
+            for run in runs
+            if (point := _point(run)) and (b := beta(run)) is not None
+        ]
         if not points:
             continue
         x, y, colour = zip(*points, strict=True)

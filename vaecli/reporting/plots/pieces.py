@@ -38,13 +38,13 @@ def kl_cells(kl: np.ndarray, highest: float) -> np.ma.MaskedArray:
     return np.ma.masked_invalid(np.clip(kl, heat.LOWEST_NATS, highest))
 
 
-def kl_bar(drawn: Figure, image: ScalarMappable, axes: Axes | list[Axes], threshold: float) -> None:
+def kl_bar(fig: Figure, image: ScalarMappable, axes: Axes | list[Axes], threshold: float) -> None:
     """The colour bar of a heat map of KL, or of a list of small ones; a line at `threshold`."""
     label, room = f"KL_j in nats (orange line: active above {threshold:g})", {}
     if isinstance(axes, list):
         label = f"KL_j, nats (line: {threshold:g})"
         room = {"size": 8, "pad": 0.02, "fraction": 0.04}
-    bar = look.colour_bar(drawn, image, axes, label, **room)
+    bar = look.colour_bar(fig, image, axes, label, **room)
     bar.ax.axhline(threshold, color=look.MARK, linewidth=2)
     _, highest = image.get_clim()
     decades = [10.0**k for k in range(-4, 4) if heat.LOWEST_NATS <= 10.0**k <= highest]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaecli.reporting.comparison.groups import Comparison, Setting, names
+from vaecli.reporting.comparison.groups import Comparison, Setting, label_settings
 from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.plots import heat, look, pieces
@@ -42,13 +42,13 @@ def kl_multiples(histories: list[History]) -> Figure:
     threshold = parts.threshold_of((h.run for h in histories), above=heat.LOWEST_NATS)
     highest = max(heat.highest_nats(history.kl, threshold) for history in histories)
     style = pieces.kl_look(highest, threshold)
-    drawn, grid = parts.panels(
+    fig, grid = parts.panels(
         len(histories),
         columns=2 if len(histories) in (2, 4) else 3,
         each=2.2 if len(histories) > 1 else 3.6,
         title="KL per latent dimension during training",
     )
-    labels = names([history.setting for history in histories])
+    labels = label_settings([history.setting for history in histories])
     for axes, (setting, run, epochs, kl), label in zip(grid, histories, labels, strict=True):
         evaluations, (_, dimensions) = heat.spread_evenly(len(kl), COLUMNS), kl.shape
         cells = pieces.kl_cells(kl[evaluations][:, heat.by_last_kl(kl)].T, highest)
@@ -59,7 +59,7 @@ def kl_multiples(histories: list[History]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         title = label or run.name
         several = run.seed is not None and len(setting.runs) > 1
-        parts.headed(axes, f"{title}, seed {run.seed}" if several else title, 30)
+        parts.set_panel_title(axes, f"{title}, seed {run.seed}" if several else title, 30)
         axes.set_xlabel("epoch", fontsize=8, color=look.INK)
-    pieces.kl_bar(drawn, mesh, grid, threshold)
-    return drawn
+    pieces.kl_bar(fig, mesh, grid, threshold)
+    return fig

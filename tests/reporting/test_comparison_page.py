@@ -16,9 +16,9 @@ from vaecli.reporting.comparison.groups import collect
 from vaecli.reporting.comparison.page import comparison_html, write_comparison
 from vaecli.reporting.comparison.plots.beta_plots import active_against_beta, column_of
 from vaecli.reporting.comparison.plots.choice import choose
-from vaecli.reporting.comparison.plots.parts import BetaAxis, folded
+from vaecli.reporting.comparison.plots.parts import BetaAxis, fold_label
 from vaecli.reporting.comparison.plots.tradeoff_plots import frontier, rate_distortion_plane
-from vaecli.reporting.comparison.predicted import Predicted, predictions
+from vaecli.reporting.comparison.predicted import TheoryCurve, predictions
 from vaecli.reporting.page.rows import leaf_rows
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -219,9 +219,9 @@ def test_the_legend_defines_the_frontier_as_it_is_drawn(sweep):
     ],
 )
 def test_a_title_breaks_between_words_only(label):
-    words = folded(label, 24, longest=36).removesuffix(" …").split()
+    words = fold_label(label, 24, longest=36).removesuffix(" …").split()
     assert words == label.split()[: len(words)]
-    assert len(folded(label, 24, longest=36).splitlines()) <= 2
+    assert len(fold_label(label, 24, longest=36).splitlines()) <= 2
 
 
 def test_every_plot_can_be_drawn_of_anything(sweep):
@@ -272,7 +272,7 @@ def test_the_frontier_is_that_of_the_definition():
 @pytest.mark.parametrize("latent_dim", [1, 2, 4])
 def test_the_predicted_curve_counts_the_directions_above_beta(latent_dim):
     directions = tuple(PREDICTION["direction_betas"])
-    curve = Predicted("", 4.0, latent_dim, directions[:latent_dim], None)
+    curve = TheoryCurve("", 4.0, latent_dim, directions[:latent_dim], None)
     corners = curve.steps(0.1, 10.0)
     for beta in (0.1, 0.49, 0.5, 1.0, 1.5, 1.99, 2.0, 3.9, 4.0, 9.0):
         drawn = [count for at, count in corners if at <= beta][-1]
@@ -280,7 +280,7 @@ def test_the_predicted_curve_counts_the_directions_above_beta(latent_dim):
 
 
 def test_the_curve_begins_where_the_known_directions_do():
-    curve = Predicted("", 4.0, 6, (4.0, 2.0), None)
+    curve = TheoryCurve("", 4.0, 6, (4.0, 2.0), None)
     assert curve.steps(0.1, 10.0)[0] == (2.0, 1)
     assert curve.steps(0.1, 1.0) == []
 

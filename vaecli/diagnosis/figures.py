@@ -8,6 +8,7 @@ A figure without an entry is shown in the report under its own key.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT_THRESHOLD = 0.01  # nats, of an active dimension
 FIRST_TO_GO = 0  # rank on the console
@@ -57,8 +58,8 @@ class Figure:
         return f"{text} ({self.source})" if self.source else text
 
 
-def _nats(path: str, title: str, meaning: str, **more: object) -> Figure:
-    return Figure(path, title, meaning, unit="nats", **more)  # type: ignore[arg-type]
+def _nats(path: str, title: str, meaning: str, **more: Any) -> Figure:
+    return Figure(path, title, meaning, unit="nats", **more)
 
 
 # In the order in which the report and the comparison show them.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecli.diagnosis.diagnose import describe, judged
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.diagnosis.foreign_model import ForeignModel
 from vaecli.diagnosis.mode import evaluation_mode
 from vaecli.diagnosis.settings import DiagnosisConfig
@@ -19,7 +20,10 @@ from vaecli.evaluation.passes import Encoded
 
 @torch.no_grad()
 def diagnose_collapse(
-    model: Any, data_loader: Iterable, device: str | torch.device, threshold: float = 0.01
+    model: Any,
+    data_loader: Iterable,
+    device: str | torch.device,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> dict:
     """Diagnose posterior collapse of `model` over the batches of `data_loader`.
 

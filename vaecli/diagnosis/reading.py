@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
+
 
 def value(diagnosis: dict, *path: str) -> float | None:
     """The number at `path` of a diagnosis, of an Estimate its value; None if there is none.
@@ -51,5 +53,5 @@ def information_bounds(diagnosis: dict) -> tuple[float | None, float | None]:
 
 
 def threshold(diagnosis: dict) -> float:
-    """The KL in nats above which a dimension is active; 0.01 if the diagnosis has none."""
-    return float(diagnosis.get("threshold") or 0.01)
+    """The KL in nats above which a dimension is active; the default if the diagnosis has none."""
+    return float(diagnosis.get("threshold") or DEFAULT_THRESHOLD)

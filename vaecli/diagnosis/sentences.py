@@ -98,15 +98,15 @@ def pruned(d: dict) -> str:
 
 def _information(d: dict) -> Iterator[str]:
     yield from information(d)
-    parts = [
-        value(d, "information", "rate_split", key)
-        for key in ("mutual_information", "total_correlation", "marginal_kl")
-    ]
-    if None not in parts and sum(parts) > 0.05:
+    keys = ("mutual_information", "total_correlation", "marginal_kl")
+    estimates = [value(d, "information", "rate_split", key) for key in keys]
+    parts = [nats for nats in estimates if nats is not None]
+    if len(parts) == len(keys) and sum(parts) > 0.05:
+        apart, shared, single = parts
         least, most = ("at least ", "at most ") if is_saturated(d) else ("", "")
         yield (
-            f"Of the rate, {least}{parts[0]:z.2f} nats tell examples apart, {most}{parts[1]:z.2f} "
-            f"are spent on dimensions that depend on each other and {parts[2]:z.2f} on single "
+            f"Of the rate, {least}{apart:z.2f} nats tell examples apart, {most}{shared:z.2f} "
+            f"are spent on dimensions that depend on each other and {single:z.2f} on single "
             "dimensions whose codes, all together, differ from the prior."
         )
 
@@ -164,7 +164,7 @@ def _latent_space(d: dict) -> Iterator[str]:
 def _collapse_curve(d: dict) -> Iterator[str]:
     share, delta = (value(d, "collapse_curve", k) for k in ("collapsed_at_threshold", "delta"))
     threshold = value(d, "threshold")
-    if None not in (share, delta, threshold):
+    if share is not None and delta is not None and threshold is not None:
         yield (
             f"For {share:.0%} of the dimensions the KL is below {threshold:g} nats for at least "
             f"{1 - delta:.0%} of the examples: they are ({threshold:g}, {delta:g})-collapsed "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vaecli.core.errors import require
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 
 
 class Part(Enum):
@@ -30,7 +31,7 @@ class DiagnosisConfig:
 
     split: Part = Part.test
     checkpoint: Weights = Weights.last
-    threshold: float = 0.01
+    threshold: float = DEFAULT_THRESHOLD
     samples: int | None = None
     aggregate: int = 10000
     importance_samples: int = 100

@@ -1,1 +1,1 @@
-"""What a run shows: console, TensorBoard, plots, page, tables."""
+"""Reports of runs: console, TensorBoard, plots, pages, tables."""

@@ -25,7 +25,7 @@ class Recorder:
     ):
         self.directory, self.board, self.log = directory, board, log
         self.bar = bar or ProgressBar(steps, start)
-        self.own_bar = bar is None
+        self.closes_bar = bar is None
         self.every = steps / EVALUATIONS
         self.steps = steps
         self.next_line = 0.0
@@ -38,7 +38,7 @@ class Recorder:
 
     def close(self) -> None:
         """Remove the bar; a stack's is the stack's to remove."""
-        if self.own_bar:
+        if self.closes_bar:
             self.bar.close()
 
     def window(self, step: int, means: dict[str, float]) -> None:

@@ -11,18 +11,19 @@ import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import numpy as np
 
 from vaecli.config.identity import flat
-from vaecli.diagnosis.figures import shown_in
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD, shown_in
 from vaecli.diagnosis.reading import leaf
 from vaecli.reporting.plots.heat import heat_image
 from vaecli.reporting.plots.mosaic import mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.utils.tensorboard import SummaryWriter
 
 MOST_SCALAR_DIMENSIONS = 64  # one curve per dimension up to here; 1.5 ms per 32 curves
 HEATMAP_EVERY = 10  # evaluations; the server keeps 10 images per tag, so each holds all history
@@ -50,7 +51,7 @@ class TensorBoard:
         hparams: dict,
         purge_step: int | None = None,
         history: Iterable[dict] = (),
-        threshold: float = 0.01,
+        threshold: float = DEFAULT_THRESHOLD,
     ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
@@ -124,11 +125,11 @@ class TensorBoard:
         """
         import torch
 
-        if _pictures(originals) and _pictures(reconstructions):
+        if _are_pictures(originals) and _are_pictures(reconstructions):
             count = min(len(originals), len(reconstructions), 16)
             pairs = torch.cat([originals[:count].cpu(), reconstructions[:count].cpu()])
             self._image("pictures/reconstructions", mosaic(pairs, columns=count), step)
-        if _pictures(samples):
+        if _are_pictures(samples):
             self._image("pictures/samples", mosaic(samples[:64], columns=8), step)
         self._open().flush()
 
@@ -150,17 +151,19 @@ class TensorBoard:
         projector.
         """
         mu = mu[:MOST_POINTS].detach().float().cpu()
-        thumbnails = (
-            _pictures(images)
+        thumbnails = None
+        if (
+            _are_pictures(images)
             and images.shape[1] in (1, 3)
             and math.ceil(len(mu) ** 0.5) * max(images.shape[2:]) <= MOST_SPRITE_PIXELS
-        )
+        ):
+            thumbnails = images[: len(mu)].detach().float().cpu()
         # Left by the same step of a run that was resumed; the writer would print a warning.
         shutil.rmtree(self._directory / f"{step:05d}", ignore_errors=True)
         self._open().add_embedding(
             mu,
             metadata=None if labels is None else [_one_line(label) for label in labels[: len(mu)]],
-            label_img=images[: len(mu)].detach().float().cpu() if thumbnails else None,
+            label_img=thumbnails,
             global_step=step,
             tag="codes",
         )
@@ -183,7 +186,7 @@ class TensorBoard:
         self._writer.close()
         self._writer = None
 
-    def _open(self):
+    def _open(self) -> SummaryWriter:
         """The writer; after close() SummaryWriter would silently start another file."""
         if self._writer is None:
             raise RuntimeError("this TensorBoard writer is closed")
@@ -197,7 +200,11 @@ class TensorBoard:
     def _image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """Write pixels (H, W, 3) uint8. Not by add_image, whose float detour costs 5x the time."""
         from PIL import Image
-        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        # protobuf adds the messages to the module when it is imported.
+        from tensorboard.compat.proto.summary_pb2 import (
+            Summary,  # pyright: ignore[reportAttributeAccessIssue]
+        )
 
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
@@ -205,8 +212,7 @@ class TensorBoard:
         image = Summary.Image(
             height=height, width=width, colorspace=3, encoded_image_string=file.getvalue()
         )
-        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
-        self._open().file_writer.add_summary(summary, step)
+        self._add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
     def _write_hparams(self, hparams: dict) -> None:
         """The three summaries of the hyper-parameter table, in this run's own file."""
@@ -214,7 +220,13 @@ class TensorBoard:
 
         metrics = {f"final/{figure.name}": 0.0 for figure in shown_in("final")}  # names alone
         for summary in summaries(as_hparams(hparams), metrics):
-            self._open().file_writer.add_summary(summary)
+            self._add_summary(summary)
+
+    def _add_summary(self, summary: Any, step: int | None = None) -> None:
+        """Write a protobuf message that SummaryWriter has no method for."""
+        file = self._open().file_writer
+        assert file is not None, "an open writer has a file"
+        file.add_summary(summary, step)
 
 
 def hush_writers() -> None:
@@ -222,10 +234,11 @@ def hush_writers() -> None:
 
     It is the process's hook that is set, so this is for a command's own process.
     """
-    threading.excepthook = _told
+    threading.excepthook = _report_failure
 
 
-def _told(failure: threading.ExceptHookArgs) -> None:
+def _report_failure(failure: threading.ExceptHookArgs) -> None:
+    """Print a thread's exception, unless it is a writer's."""
     if not (isinstance(failure.exc_value, OSError) and hasattr(failure.thread, "exception")):
         threading.__excepthook__(failure)
 
@@ -240,8 +253,8 @@ def _verbatim(lines: list[str]) -> str:
     return "\n".join(f"    {_one_line(line) if line else line}" for line in lines)
 
 
-def _pictures(tensor: Tensor | None) -> bool:
-    """Whether these are pictures (n, C, H, W), at least one."""
+def _are_pictures(tensor: Tensor | None) -> TypeGuard[Tensor]:
+    """True for pictures (n, C, H, W), at least one."""
     return tensor is not None and tensor.ndim == 4 and tensor.numel() > 0
 
 

@@ -12,18 +12,18 @@ UNIT = (
 )
 
 
-def present(comparison: Comparison) -> list[Figure]:
+def present_columns(comparison: Comparison) -> list[Figure]:
     """The columns that some finished run has a figure for."""
     return [c for c in compared() if any(run.figure(c.key) is not None for run in comparison.done)]
 
 
-def only(comparison: Comparison, key: str) -> float | None:
+def shared_figure(comparison: Comparison, key: str) -> float | None:
     """The figure that all finished runs agree in; None if they do not, or one lacks it."""
-    found = {run.figure(key) for run in comparison.done}
-    return found.pop() if len(found) == 1 else None
+    figures = {run.figure(key) for run in comparison.done}
+    return figures.pop() if len(figures) == 1 else None
 
 
-def shown(
+def format_figure(
     value: float | None, column: Figure, *, missing: str = "", digits: int | None = None
 ) -> str:
     """A figure of one run with its column's digits, or others."""
@@ -31,25 +31,25 @@ def shown(
     return missing if value is None else f"{value:z.{digits}f}"
 
 
-def shown_spread(
-    found: Spread | None, column: Figure, *, of: int = 1, missing: str = "", sign: str = " ± "
+def format_spread(
+    spread: Spread | None, column: Figure, *, of: int = 1, missing: str = "", sign: str = " ± "
 ) -> str:
     """Mean and standard deviation; "(n of m)" if fewer than the `of` finished runs have it.
 
     A count that all runs agree in stands alone.
     """
-    if found is None:
+    if spread is None:
         return missing
     digits = column.digits
-    if digits == 0 and found.deviation:  # a count has no digits, the mean of several has
+    if digits == 0 and spread.deviation:  # a count has no digits, the mean of several has
         digits = 1
-    words = f"{found.mean:z.{digits}f}"
-    if found.deviation is not None and (found.deviation > 0 or column.digits > 0):
-        words += f"{sign}{found.deviation:z.{digits}f}"
-    return words if found.n >= of else f"{words} ({found.n} of {of})"
+    words = f"{spread.mean:z.{digits}f}"
+    if spread.deviation is not None and (spread.deviation > 0 or column.digits > 0):
+        words += f"{sign}{spread.deviation:z.{digits}f}"
+    return words if spread.n >= of else f"{words} ({spread.n} of {of})"
 
 
-def counted(setting: Setting, *, brief: bool = False) -> str:
+def format_statuses(setting: Setting, *, brief: bool = False) -> str:
     """The statuses of a setting: "HEALTHY 2, PARTIAL COLLAPSE 1", or the one of its only run."""
     names = [(s.removesuffix(" COLLAPSE") if brief else s, n) for s, n in setting.statuses]
     if len(setting.runs) == 1:
@@ -57,6 +57,6 @@ def counted(setting: Setting, *, brief: bool = False) -> str:
     return ", ".join(f"{name} {count}" for name, count in names)
 
 
-def why(run: RunRecord) -> str:
-    """How a run ended that did not finish."""
+def format_ending(run: RunRecord) -> str:
+    """The end of a run that did not finish, and its reason."""
     return f"{run.state}: {run.reason}" if run.reason else run.state

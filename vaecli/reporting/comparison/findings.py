@@ -13,10 +13,10 @@ from vaecli.reporting.comparison.groups import (
     LATENT_DIM,
     Comparison,
     Setting,
-    names,
+    label_settings,
 )
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.swept import number, text
+from vaecli.reporting.comparison.swept import as_number, format_value
 
 MANY = 4  # lines or rankings beyond which a sentence would be a list
 _CRITICAL = ("prediction", "critical_beta")
@@ -30,10 +30,10 @@ def introduction(comparison: Comparison) -> str:
     words = "One run" if runs == 1 else f"{runs} runs"
     if comparison.keys:
         swept = [f"{key} ({_options(comparison, key)})" for key in comparison.keys]
-        words += f" over {_listed(swept)}"
+        words += f" over {_join(swept)}"
     elif runs > 1:
         words += " of one setting"
-    seeds = {text(run.seed) for run in comparison.runs if run.seed is not None}
+    seeds = {format_value(run.seed) for run in comparison.runs if run.seed is not None}
     if comparison.repeated and len(seeds) > 1:
         words += f", with {len(seeds)} seeds"
     ends = Counter(run.state for run in comparison.runs)
@@ -46,7 +46,7 @@ def introduction(comparison: Comparison) -> str:
     counts = Counter(run.status for run in comparison.done)
     statuses = [f"{counts[s]} {s}" for s in list(Status) if s in counts]
     if statuses and runs > 1:
-        ended += f"; their diagnoses: {_listed(statuses)}"
+        ended += f"; their diagnoses: {_join(statuses)}"
     elif statuses:
         ended += f"; its diagnosis: {counts.most_common(1)[0][0]}"
     return f"{words}. {ended}."
@@ -68,7 +68,7 @@ def _collapse(comparison: Comparison) -> Iterator[str]:
         by_end.setdefault(_end(settings), []).append(label)
     for end, labels in list(by_end.items())[:MANY]:
         everywhere = len(by_end) == 1 or not any(labels)
-        where = "" if everywhere else f" with {_some(labels)}"
+        where = "" if everywhere else f" with {_join_some(labels)}"
         if end:
             yield f"{end}{where}.{_theory(comparison) if everywhere else ''}"
     if len(by_end) > 1:
@@ -81,7 +81,7 @@ def _end(settings: list[Setting]) -> str:
     """The end of the active dimensions along beta, for settings that differ in beta alone."""
     by_beta: list[tuple[float, list[float]]] = []  # beta, the counts of its runs
     for setting in settings:
-        beta, counts = number(setting.values[BETA]), setting.known("active_dimensions")
+        beta, counts = as_number(setting.values[BETA]), setting.run_figures("active_dimensions")
         if beta is not None and counts:
             by_beta.append((beta, counts))
     by_beta.sort()
@@ -111,9 +111,9 @@ def _theory(comparison: Comparison) -> str:
     critical = critical_betas(comparison.done)
     if len(critical) != 1:
         return ""
-    silent = [r for r in comparison.done if value(r.diagnosis, *_CRITICAL) is None]
-    have = "run has" if len(silent) == 1 else "runs have"
-    some = f" ({len(silent)} {have} no prediction)" if silent else ""
+    without = [r for r in comparison.done if value(r.diagnosis, *_CRITICAL) is None]
+    have = "run has" if len(without) == 1 else "runs have"
+    some = f" ({len(without)} {have} no prediction)" if without else ""
     where = f"{critical[0]:.3g}{some}"
     return f" Theory puts the critical beta, from which collapse is stable, at {where}."
 
@@ -127,7 +127,7 @@ def critical_betas(runs: tuple[RunRecord, ...] | list[RunRecord]) -> list[float]
 def _without_information(comparison: Comparison) -> Iterator[str]:
     """The settings whose rate is no information, with both figures."""
     settings = []
-    labels = names(list(comparison.settings))
+    labels = label_settings(list(comparison.settings))
     for setting, label in zip(comparison.settings, labels, strict=True):
         pairs = [pair for run in setting.done if (pair := _wasted(run))]
         if pairs:
@@ -138,8 +138,8 @@ def _without_information(comparison: Comparison) -> Iterator[str]:
             settings.append(f"{label or 'the runs'} ({figures})")
     if settings:
         yield (
-            f"Rate without information: {_some(settings)}. The code is paid for and says next to "
-            "nothing about x; active dimensions alone would hide that."
+            f"Rate without information: {_join_some(settings)}. The code is paid for and says next "
+            "to nothing about x; active dimensions alone would hide that."
         )
 
 
@@ -163,7 +163,7 @@ def _best(comparison: Comparison) -> Iterator[str]:
         one, other = (s.figure("validation_loss") for s in ranked[:2])
         if one is None or other is None:
             continue
-        best, second = names(ranked)[:2]
+        best, second = label_settings(ranked)[:2]
         words = f"At {where}, the" if where else "The"
         words += " lowest validation loss"
         words += ", mean over runs," if max(one.n, other.n) > 1 else ""
@@ -179,17 +179,17 @@ def _best(comparison: Comparison) -> Iterator[str]:
 def _winners(rankings: list[tuple[str, list[Setting]]]) -> Iterator[str]:
     """The best settings where there are many rankings, each with the places of its victories."""
     settings = [setting for _, ranked in rankings for setting in ranked]
-    labels = dict(zip(map(id, settings), names(settings, without=(BETA,)), strict=True))
+    labels = dict(zip(map(id, settings), label_settings(settings, without=(BETA,)), strict=True))
     places: dict[str, list[str]] = {}
     for where, ranked in rankings:
         places.setdefault(labels[id(ranked[0])], []).append(where)
-    winners = [f"{label} (at {_listed(at[:MANY])})" for label, at in places.items()]
+    winners = [f"{label} (at {_join(at[:MANY])})" for label, at in places.items()]
     more = f", and {len(winners) - MANY} more" if len(winners) > MANY else ""
     single = [len(ranked[0].done) == 1 for _, ranked in rankings]
     which = "Of one run each" if all(single) else "Some are of one run"
     chance = f" {which}, so how much of a lead is chance cannot be said." if any(single) else ""
     of = "" if all(len(s.done) == 1 for s in settings) else ", mean over runs"
-    yield f"Lowest validation loss{of}: {_listed(winners[:MANY])}{more}.{chance}"
+    yield f"Lowest validation loss{of}: {_join(winners[:MANY])}{more}.{chance}"
 
 
 def _capacity(comparison: Comparison) -> Iterator[str]:
@@ -198,14 +198,14 @@ def _capacity(comparison: Comparison) -> Iterator[str]:
         return
     by_use: dict[str, list[str]] = {}
     for label, settings in comparison.lines(LATENT_DIM, least=2):
-        pairs = [(number(s.values[LATENT_DIM]), s.mean("active_dimensions")) for s in settings]
+        pairs = [(as_number(s.values[LATENT_DIM]), s.mean("active_dimensions")) for s in settings]
         pairs = sorted((z, a) for z, a in pairs if z is not None and a is not None)
         if len(pairs) > 1:
-            used = _listed([f"{active:.3g} of {z:g}" for z, active in pairs])
+            used = _join([f"{active:.3g} of {z:g}" for z, active in pairs])
             by_use.setdefault(used, []).append(label)
     mean = ", mean over runs" if comparison.repeated else ""
     for used, labels in list(by_use.items())[:MANY]:
-        where = f" with {_some(labels)}" if any(labels) else ""
+        where = f" with {_join_some(labels)}" if any(labels) else ""
         yield f"Active of the dimensions that were offered{mean}: {used}{where}."
 
 
@@ -213,7 +213,7 @@ def _repeats(comparison: Comparison) -> Iterator[str]:
     """A sentence on runs that repeat another one's setting and seed."""
     twice = 0
     for setting in comparison.settings:
-        seeds = [text(run.seed) for run in setting.runs if run.seed is not None]
+        seeds = [format_value(run.seed) for run in setting.runs if run.seed is not None]
         twice += len(seeds) - len(set(seeds))
     if twice:
         plural = "s repeat" if twice > 1 else " repeats"
@@ -232,9 +232,11 @@ def cautions(comparison: Comparison) -> list[str]:
         ("diagnosis.threshold", "with different thresholds of an active dimension"),
         ("diagnosis.samples", "on different numbers of examples"),
     ):
-        values = {text(r.config[key]) for r in comparison.done if r.config and key in r.config}
+        values = {
+            format_value(r.config[key]) for r in comparison.done if r.config and key in r.config
+        }
         if len(values) > 1:
-            reasons.append(f"The runs were diagnosed {words}: {key} is {_listed(sorted(values))}.")
+            reasons.append(f"The runs were diagnosed {words}: {key} is {_join(sorted(values))}.")
     if len(comparison.comparable()) > 1:
         reasons.append(
             "Different data, or different densities of pixels: rate and active dimensions can be "
@@ -244,7 +246,7 @@ def cautions(comparison: Comparison) -> list[str]:
 
 
 def _options(comparison: Comparison, key: str) -> str:
-    options = [text(option) for option in comparison.options(key)]
+    options = [format_value(option) for option in comparison.options(key)]
     if len(options) > 12:
         return f"{len(options)} values from {options[0]} to {options[-1]}"
     return ", ".join(options)
@@ -254,13 +256,13 @@ def _state(state: str) -> str:
     return "still running or killed" if state == RunState.RUNNING else state
 
 
-def _some(words: list[str]) -> str:
+def _join_some(words: list[str]) -> str:
     more = len(words) - MANY
     plural = "s" if more > 1 else ""
-    return _listed(words[:MANY] + ([f"{more} more setting{plural}"] if more > 0 else []))
+    return _join(words[:MANY] + ([f"{more} more setting{plural}"] if more > 0 else []))
 
 
-def _listed(words: list[str]) -> str:
+def _join(words: list[str]) -> str:
     if len(words) == 1:
         return words[0]
     if any(", " in word.partition(" (")[0] for word in words):  # words with commas of their own

@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 from vaecli.core.errors import printable
-from vaecli.reporting.comparison.columns import counted, present, shown_spread
+from vaecli.reporting.comparison.columns import format_spread, format_statuses, present_columns
 from vaecli.reporting.comparison.groups import Comparison
-from vaecli.reporting.comparison.swept import text
-from vaecli.reporting.comparison.tables import endings, runs_of
+from vaecli.reporting.comparison.swept import format_value
+from vaecli.reporting.comparison.tables import endings, format_run_count
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -45,18 +45,18 @@ _ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u
 
 def comparison_latex(comparison: Comparison) -> str:
     """The table of settings; runs that did not finish are in comments below, with their reasons."""
-    columns = [c for c in present(comparison) if "latex" in c.shown_in]
+    columns = [c for c in present_columns(comparison) if "latex" in c.shown_in]
     head = [*map(escaped_latex, comparison.keys), "Runs", "Status"]
     head += [escaped_latex(column.column) for column in columns]
     rows = []
     for setting in comparison.settings:
         of = len(setting.done)
-        cells = ["–" if v is None else text(v) for v in setting.values.values()]
-        cells += [runs_of(setting), counted(setting)]
+        cells = ["–" if v is None else format_value(v) for v in setting.values.values()]
+        cells += [format_run_count(setting), format_statuses(setting)]
         cells = [escaped_latex(cell) for cell in cells]
         for column in columns:
-            found = shown_spread(setting.figure(column.key), column, of=of, missing="–")
-            cells.append(_number(found))
+            words = format_spread(setting.figure(column.key), column, of=of, missing="–")
+            cells.append(_number(words))
         rows.append(cells)
     spec = "l" * len(comparison.keys) + "rl" + "r" * len(columns)
     lines = [_NEEDS, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", _row(head), r"\midrule"]

@@ -17,18 +17,23 @@ from vaecli.core.rundir import missing, remove
 from vaecli.diagnosis.figures import Figure
 from vaecli.reporting.comparison.columns import (
     UNIT,
-    only,
-    present,
-    shown,
-    shown_spread,
-    why,
+    format_ending,
+    format_figure,
+    format_spread,
+    present_columns,
+    shared_figure,
 )
 from vaecli.reporting.comparison.findings import cautions, findings, introduction
 from vaecli.reporting.comparison.groups import Comparison, Setting
 from vaecli.reporting.comparison.plots.choice import choose
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.swept import text
-from vaecli.reporting.comparison.tables import comparison_csv, comparison_markdown, note, runs_of
+from vaecli.reporting.comparison.swept import format_value
+from vaecli.reporting.comparison.tables import (
+    comparison_csv,
+    comparison_markdown,
+    format_run_count,
+    note,
+)
 from vaecli.reporting.page.page import Picture
 from vaecli.reporting.render import render
 
@@ -88,7 +93,7 @@ def write_comparison(comparison: Comparison, directory: Path, title: str) -> Pat
 
 def comparison_html(comparison: Comparison, directory: Path, title: str) -> str:
     """The page for a place in `directory`: links to the runs' reports are relative to it."""
-    columns, total = present(comparison), only(comparison, "total_dimensions")
+    columns, total = present_columns(comparison), shared_figure(comparison, "total_dimensions")
     if total is not None:  # the head says it
         columns = [c for c in columns if c.key != "total_dimensions"]
     runs = [
@@ -126,9 +131,9 @@ def _setting_row(comparison: Comparison, setting: Setting, columns: list[Figure]
     one = len(setting.runs) == 1
     return SettingRow(
         values=_values(comparison, setting.values),
-        runs=runs_of(setting),
+        runs=format_run_count(setting),
         badges=[(s, s if one else f"{s} {count}") for s, count in setting.statuses],
-        figures=[shown_spread(setting.figure(c.key), c, of=done, missing="–") for c in columns],
+        figures=[format_spread(setting.figure(c.key), c, of=done, missing="–") for c in columns],
         finished=done > 0,
     )
 
@@ -142,20 +147,20 @@ def _run_row(
 ) -> RunRow:
     return RunRow(
         name=run.name,
-        label=comparison.told(run) or run.name,
+        label=comparison.label_of(run) or run.name,
         href=_href(run, directory),
         values=_values(comparison, values),
-        seed="" if run.seed is None else text(run.seed),
+        seed="" if run.seed is None else format_value(run.seed),
         status=run.status,
-        figures=[shown(run.figure(c.key), c, missing="–") for c in columns],
+        figures=[format_figure(run.figure(c.key), c, missing="–") for c in columns],
         reason=run.reason or "–",
-        end=why(run),
+        end=format_ending(run),
         finished=run.done,
     )
 
 
 def _values(comparison: Comparison, values: dict[str, Any]) -> list[str]:
-    return ["–" if values[key] is None else text(values[key]) for key in comparison.keys]
+    return ["–" if values[key] is None else format_value(values[key]) for key in comparison.keys]
 
 
 def _href(run: RunRecord, directory: Path) -> str:

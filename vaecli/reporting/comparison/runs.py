@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,19 +44,19 @@ class RunRecord:
 
     @property
     def done(self) -> bool:
-        """Whether its figures are those of a finished run."""
+        """True if its figures are those of a finished run."""
         return self.state == RunState.DONE
 
     @property
     def reason(self) -> str:
-        """Why it did not finish, on one line; may be empty."""
+        """The reason why it did not finish, on one line; may be empty."""
         return " ".join(str(self.summary.get("reason") or "").split())
 
     @property
     def status(self) -> str:
         """Status of its diagnosis; of a run that did not finish, its state."""
-        found = self.summary.get("status") or self.diagnosis.get("status")
-        return str(found or "not diagnosed") if self.done else self.state
+        status = self.summary.get("status") or self.diagnosis.get("status")
+        return str(status or "not diagnosed") if self.done else self.state
 
     @cached_property
     def seed(self) -> Any:
@@ -65,9 +66,8 @@ class RunRecord:
     @cached_property
     def split(self) -> str | None:
         """The split its figures were measured on."""
-        asked = (self.config or {}).get("diagnosis.split")
-        found = self.diagnosis.get("split") or asked
-        return None if found is None else str(found)
+        split = self.diagnosis.get("split") or (self.config or {}).get("diagnosis.split")
+        return None if split is None else str(split)
 
     @cached_property
     def diagnosis(self) -> dict[str, Any]:
@@ -77,11 +77,11 @@ class RunRecord:
     @property
     def kl_per_dim(self) -> list[float]:
         """KL of each dimension at the end, nats; [] unless all are known."""
-        found = self.diagnosis.get("kl_per_dim")
-        if not isinstance(found, list):
+        kl = self.diagnosis.get("kl_per_dim")
+        if not isinstance(kl, list):
             return []
-        sound = all(isinstance(kl, int | float) and math.isfinite(kl) for kl in found)
-        return [float(kl) for kl in found] if sound else []
+        sound = all(isinstance(nats, int | float) and math.isfinite(nats) for nats in kl)
+        return [float(nats) for nats in kl] if sound else []
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -143,23 +143,14 @@ def read_run(directory: Path, name: str) -> RunRecord:
     )
 
 
-def natural(text: str) -> tuple:
-    """A key that sorts "9_x" before "10_x"."""
-    parts: list[tuple[int, Any]] = []
-    digits = ""
-    for character in f"{text}\0":
-        if character.isascii() and character.isdigit():
-            digits += character
-            continue
-        if digits:
-            parts.append((0, int(digits)))
-            digits = ""
-        parts.append((1, character))
-    return tuple(parts)
+def natural(name: str) -> list[Any]:
+    """A key that sorts "9_x" before "10_x", and "x1" before "x"."""
+    parts = re.split("([0-9]+)", f"{name}\0")  # every second one is a number
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a directory is one that vae-train claimed, whatever is left of it."""
+    """True for a directory that vae-train claimed, however damaged it is."""
     file = directory / SUMMARY
     if not file.is_file():
         return False
@@ -173,15 +164,15 @@ def is_run(directory: Path) -> bool:
 
 
 def _overrides(typed: list[Any]) -> dict[str, Any]:
-    found = {}
+    overrides = {}
     for item in typed:
         key, sign, text = str(item).lstrip("+-").partition("=")
         if sign:
             try:
-                found[key] = yaml.load(text, _LOADER) if len(text) < LONGEST_VALUE else text
+                overrides[key] = yaml.load(text, _LOADER) if len(text) < LONGEST_VALUE else text
             except (yaml.YAMLError, ValueError):
-                found[key] = text
-    return found
+                overrides[key] = text
+    return overrides
 
 
 def _yaml(path: Path) -> Any:

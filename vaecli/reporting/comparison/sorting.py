@@ -8,7 +8,7 @@ from typing import Any
 from vaecli.core.errors import require
 from vaecli.diagnosis.figures import compared
 from vaecli.reporting.comparison.groups import Comparison
-from vaecli.reporting.comparison.swept import order
+from vaecli.reporting.comparison.swept import sort_key
 
 
 def sorted_by(comparison: Comparison, key: str) -> Comparison:
@@ -17,9 +17,9 @@ def sorted_by(comparison: Comparison, key: str) -> Comparison:
     What has no such figure comes last. Raises UsageError for a key that is none of these.
     """
     name = key.removeprefix("-")
-    known = [*comparison.keys, *(figure.key for figure in compared()), "seed"]
+    names = [*comparison.keys, *(figure.key for figure in compared()), "seed"]
     require(
-        name in known, "--sort", key, "is no swept key and no figure", f"try {', '.join(known)}"
+        name in names, "--sort", key, "is no swept key and no figure", f"try {', '.join(names)}"
     )
     falling = key.startswith("-")
     values = {id(run): v for run, v in zip(comparison.runs, comparison.values, strict=True)}
@@ -48,6 +48,7 @@ def sorted_by(comparison: Comparison, key: str) -> Comparison:
 
 
 def _ordered(items: list, value_of: Any, *, falling: bool) -> list:
-    known = [item for item in items if value_of(item) is not None]
-    unknown = [item for item in items if value_of(item) is None]
-    return sorted(known, key=lambda item: order(value_of(item)), reverse=falling) + unknown
+    with_value = [item for item in items if value_of(item) is not None]
+    without = [item for item in items if value_of(item) is None]
+    with_value.sort(key=lambda item: sort_key(value_of(item)), reverse=falling)
+    return with_value + without

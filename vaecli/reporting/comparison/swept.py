@@ -78,8 +78,10 @@ def _choices(runs: list[RunRecord]) -> list[dict[str, str]]:
     choices = []
     for run, file in zip(runs, _files(runs), strict=True):
         config = run.config or {}
-        chosen = {g: text(run.overrides[g]) for g in GROUPS if g in run.overrides}
-        chosen |= {g: text(config[k]) for g, k in GROUPS.items() if config.get(k) is not None}
+        chosen = {g: format_value(run.overrides[g]) for g in GROUPS if g in run.overrides}
+        chosen |= {
+            g: format_value(config[k]) for g, k in GROUPS.items() if config.get(k) is not None
+        }
         switched_on = [key for key, on in config.items() if on is True]
         used = [key.rpartition(".")[2] for key in switched_on if key.startswith("strategy.use.")]
         if used:
@@ -130,7 +132,7 @@ def canonical(value: Any) -> str:
     return f"{type(value).__name__} {value}"
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value of a config as one would type it, on one line."""
     if value is None:
         return "null"
@@ -139,22 +141,22 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(text(item) for item in value)}]"
+        return f"[{', '.join(format_value(item) for item in value)}]"
     return " ".join(str(value).split())
 
 
-def number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
     """A value of a config as a finite number; None if it is none."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < float("inf") else None
 
 
-def order(value: Any) -> tuple:
+def sort_key(value: Any) -> tuple:
     """A key that sorts numbers by size, then words, then None."""
-    size = number(value)
+    size = as_number(value)
     if size is not None:
         return (0, size, "")
-    return (2, 0.0, "") if value is None else (1, 0.0, text(value))
+    return (2, 0.0, "") if value is None else (1, 0.0, format_value(value))
 
 
 def _others(run: RunRecord) -> dict[str, Any]:

@@ -11,16 +11,16 @@ from vaecli.core.errors import printable
 from vaecli.diagnosis.figures import ALWAYS, Figure, called, compared
 from vaecli.reporting.comparison.columns import (
     UNIT,
-    counted,
-    only,
-    present,
-    shown,
-    shown_spread,
-    why,
+    format_ending,
+    format_figure,
+    format_spread,
+    format_statuses,
+    present_columns,
+    shared_figure,
 )
 from vaecli.reporting.comparison.groups import Comparison, Setting
 from vaecli.reporting.comparison.runs import RunRecord
-from vaecli.reporting.comparison.swept import text
+from vaecli.reporting.comparison.swept import format_value
 
 WIDTH = 120  # of the console's table
 LONGEST = 28  # of a cell there
@@ -37,17 +37,17 @@ def comparison_csv(comparison: Comparison) -> str:
     writer.writerow([*map(printable, comparison.keys), *head])
     for run, values in zip(comparison.runs, comparison.values, strict=True):
         status = run.status if run.done else run.summary.get("status") or ""
-        cells = [_given(values[key]) for key in comparison.keys]
-        cells += [_given(run.seed), run.state, status]
-        cells += [_exact(run.figure(figure)) for figure in (*figures, "stacked")]
+        cells = [_value_or_blank(values[key]) for key in comparison.keys]
+        cells += [_value_or_blank(run.seed), run.state, status]
+        cells += [_full_digits(run.figure(figure)) for figure in (*figures, "stacked")]
         cells += [run.reason, run.name]
         writer.writerow([printable(str(cell)) for cell in cells])
     return out.getvalue()
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """For a console: a row a setting if seeds were swept, else a row a run; then what failed."""
-    columns = [c for c in present(comparison) if not _says_nothing(comparison, c)]
+    """A table for a console: a row a setting if seeds were swept, else a row a run."""
+    columns = [c for c in present_columns(comparison) if not _is_uninformative(comparison, c)]
     left_out: list[str] = []
     lines = _console(comparison, columns)
     for column in sorted(columns, key=lambda column: column.rank):
@@ -60,7 +60,9 @@ def comparison_table(comparison: Comparison) -> str:
     if left_out:
         lines.append(f"For want of room without: {', '.join(left_out)}.")
     updates = [called(key) for key in ("encoder_updates", "decoder_updates")]
-    counts = [(figure, only(comparison, figure.key)) for figure in updates if figure is not None]
+    counts = [
+        (figure, shared_figure(comparison, figure.key)) for figure in updates if figure is not None
+    ]
     alike = [f"{n:g} {figure.title.lower()}" for figure, n in counts if n is not None]
     if alike and len(comparison.done) > 1:
         lines.append(f"Every run that finished made {' and '.join(alike)}.")
@@ -68,13 +70,13 @@ def comparison_table(comparison: Comparison) -> str:
         lines.append("Mean ± standard deviation over the runs of a setting that finished.")
     if comparison.unfinished:
         lines += ["", f"Did not finish ({len(comparison.unfinished)} of {len(comparison.runs)}):"]
-        lines += [_clipped(f"  {w}", LONGEST_REASON) for w in endings(comparison)]
+        lines += [_clip(f"  {w}", LONGEST_REASON) for w in endings(comparison)]
     return "\n".join(lines)
 
 
 def comparison_markdown(comparison: Comparison, title: str) -> str:
     """The table of settings and the list of runs that did not finish, with their reasons."""
-    columns = present(comparison)
+    columns = present_columns(comparison)
     head = [*comparison.keys, "runs", "status", *(column.column for column in columns)]
     aligned = [*(":--" for _ in comparison.keys), "--:", ":--", *("--:" for _ in columns)]
     lines = [f"# {escaped_markdown(title)}", "", _row(map(escaped_markdown, head)), _row(aligned)]
@@ -88,15 +90,15 @@ def comparison_markdown(comparison: Comparison, title: str) -> str:
 
 
 def note(comparison: Comparison) -> str:
-    """Over which runs the figures of a table of settings are."""
+    """A note on the runs that the figures of a table of settings are over."""
     words = "Of a setting that was run several times: mean ± sample standard deviation. "
     ended = "Figures are over the runs that finished" if comparison.unfinished else ""
     ended += ", whose number stands beside that of all." if comparison.unfinished else ""
     return ((words if comparison.repeated else "") + ended).strip()
 
 
-def runs_of(setting: Setting) -> str:
-    """How many runs a setting has, and how many of them its figures are over."""
+def format_run_count(setting: Setting) -> str:
+    """The number of runs of a setting, and of those that finished if it is another."""
     done, runs = len(setting.done), len(setting.runs)
     return str(runs) if done == runs else f"{done} of {runs}"
 
@@ -111,20 +113,26 @@ def escaped_markdown(words: object) -> str:
 
 def _cells(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
     figures = [
-        shown_spread(setting.figure(c.key), c, of=len(setting.done), missing="–") for c in columns
+        format_spread(setting.figure(c.key), c, of=len(setting.done), missing="–") for c in columns
     ]
-    return [*_values(comparison, setting.values), runs_of(setting), counted(setting), *figures]
+    return [
+        *_values(comparison, setting.values),
+        format_run_count(setting),
+        format_statuses(setting),
+        *figures,
+    ]
 
 
 def _values(comparison: Comparison, values: dict[str, Any]) -> list[str]:
-    return ["–" if values[k] is None else text(values[k]) for k in comparison.keys]
+    return ["–" if values[k] is None else format_value(values[k]) for k in comparison.keys]
 
 
 def endings(comparison: Comparison) -> list[str]:
-    """Of each run that did not finish: which one it is, its directory, and why."""
-    told = [(comparison.told(run), run) for run in comparison.unfinished]
+    """A line for each run that did not finish: its setting, its directory, the reason."""
+    labels = [(comparison.label_of(run), run) for run in comparison.unfinished]
     return [
-        f"{words} ({r.name}): {why(r)}" if words else f"{r.name}: {why(r)}" for words, r in told
+        f"{label} ({r.name}): {format_ending(r)}" if label else f"{r.name}: {format_ending(r)}"
+        for label, r in labels
     ]
 
 
@@ -136,7 +144,7 @@ def _row(cells) -> str:
 
 
 def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
-    keys, total = list(comparison.keys), only(comparison, "total_dimensions")
+    keys, total = list(comparison.keys), shared_figure(comparison, "total_dimensions")
     named = {c.key: c.short for c in columns}
     if total is not None and "total_dimensions" not in named:
         named["active_dimensions"] = f"active/{total:g}"
@@ -144,7 +152,7 @@ def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
         head = [*keys, "n", "status"]
         rows = [_console_setting(comparison, setting, columns) for setting in comparison.settings]
     else:
-        seeds = len({text(run.seed) for run in comparison.runs}) > 1
+        seeds = len({format_value(run.seed) for run in comparison.runs}) > 1
         head = [*keys, *(["seed"] if seeds else []), "status"]
         rows = [
             _console_run(comparison, run, values, columns, seeds=seeds)
@@ -153,14 +161,16 @@ def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
     if not keys:  # nothing else was swept
         if comparison.repeated:
             head.insert(0, "seeds")
-            told = [", ".join(_given(run.seed) for run in s.runs) for s in comparison.settings]
+            first = [
+                ", ".join(_value_or_blank(run.seed) for run in s.runs) for s in comparison.settings
+            ]
         else:
             head.insert(0, "run")
-            told = [run.name for run in comparison.runs]
-        rows = [[words, *row] for words, row in zip(told, rows, strict=True)]
+            first = [run.name for run in comparison.runs]
+        rows = [[words, *row] for words, row in zip(first, rows, strict=True)]
     words = len(head)
     table = [[*head, *(named.get(c.key, c.short) for c in columns)], *rows]
-    table = [[_clipped(cell) for cell in row] for row in table]
+    table = [[_clip(cell) for cell in row] for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
@@ -173,12 +183,12 @@ def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
 
 def _console_setting(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
     of = len(setting.done)
-    found = [(setting.figure(c.key), c) for c in columns]
+    pairs = [(setting.figure(c.key), c) for c in columns]
     # A spread of the time says more of the machine than of the setting.
-    found = [(f and f._replace(deviation=None) if c.key == "seconds" else f, c) for f, c in found]
-    figures = [shown_spread(f, c, of=of, missing="-", sign="±") for f, c in found]
+    pairs = [(f and f._replace(deviation=None) if c.key == "seconds" else f, c) for f, c in pairs]
+    figures = [format_spread(f, c, of=of, missing="-", sign="±") for f, c in pairs]
     values = _values(comparison, setting.values)
-    return [*values, runs_of(setting), counted(setting, brief=True), *figures]
+    return [*values, format_run_count(setting), format_statuses(setting, brief=True), *figures]
 
 
 def _console_run(
@@ -189,29 +199,31 @@ def _console_run(
     *,
     seeds: bool,
 ) -> list[str]:
-    seed = [_given(run.seed)] if seeds else []
-    figures = [shown(run.figure(c.key) if run.done else None, c, missing="-") for c in columns]
+    seed = [_value_or_blank(run.seed)] if seeds else []
+    figures = [
+        format_figure(run.figure(c.key) if run.done else None, c, missing="-") for c in columns
+    ]
     return [*_values(comparison, values), *seed, run.status, *figures]
 
 
-def _says_nothing(comparison: Comparison, column: Figure) -> bool:
+def _is_uninformative(comparison: Comparison, column: Figure) -> bool:
     if column.key == "decoder_updates":  # as many as of the encoder, unless a strategy makes more
         pairs = [(r.figure("encoder_updates"), r.figure(column.key)) for r in comparison.done]
         if all(one == other for one, other in pairs):
             return True
-    return not column.if_constant and only(comparison, column.key) is not None
+    return not column.if_constant and shared_figure(comparison, column.key) is not None
 
 
-def _clipped(words: str, longest: int = LONGEST) -> str:
+def _clip(words: str, longest: int = LONGEST) -> str:
     words = printable(words)
     return words if len(words) <= longest else f"{words[: longest - 1]}…"
 
 
-def _given(value: Any) -> str:
-    return "" if value is None else text(value)
+def _value_or_blank(value: Any) -> str:
+    return "" if value is None else format_value(value)
 
 
-def _exact(value: float | None) -> str:
+def _full_digits(value: float | None) -> str:
     if value is None:
         return ""
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.reporting.plots import look
 from vaecli.reporting.plots.mosaic import mosaic
 
@@ -21,34 +22,37 @@ def reconstructions(originals: Tensor, reconstructed: Tensor) -> Figure:
     """Originals above, their reconstructions below; both (n, C, H, W), at most 12 are shown."""
     count = min(len(originals), len(reconstructed), 12)
     pairs = torch.cat([originals[:count].cpu().float(), reconstructed[:count].cpu().float()])
-    drawn, axes = _sheet(pairs, columns=count, left=0.85)
+    fig, axes = _sheet(pairs, columns=count, left=0.85)
     axes.set_yticks(_centres(2, axes), ["original", "through\nthe code"], fontsize=10)
-    look.titled(
+    look.set_title(
         axes,
         "Reconstructions",
         "Healthy: below resembles above. Collapsed: every picture below is the same average, "
         "whatever stands above it, because the code says nothing about x.",
         characters=92,
     )
-    return drawn
+    return fig
 
 
 def samples(pictures: Tensor) -> Figure:
     """Decoded draws from the prior, (n, C, H, W); at most 64 are shown."""
     shown = pictures[:64]
-    drawn, axes = _sheet(shown, columns=min(len(shown), 16))
-    look.titled(
+    fig, axes = _sheet(shown, columns=min(len(shown), 16))
+    look.set_title(
         axes,
         "Samples: decoded draws from the prior",
         "Healthy: the pictures differ. Collapsed with a weak decoder: all alike. A strong "
         "(autoregressive) decoder can draw varied samples with a dead code: look at the traversals "
         "too.",
     )
-    return drawn
+    return fig
 
 
 def traversals(
-    pictures: Tensor, traversed: list[int], kl: list[float | None], threshold: float = 0.01
+    pictures: Tensor,
+    traversed: list[int],
+    kl: list[float | None],
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> Figure:
     """One dimension moved per row: pictures (dims, steps, C, H, W); kl (Z,) nats, for the labels.
 
@@ -57,23 +61,23 @@ def traversals(
     rows = min(len(pictures), MOST_ROWS)
     steps = pictures.shape[1]
     tiles = pictures[:rows].flatten(0, 1)  # (rows*steps, C, H, W)
-    drawn, axes = _sheet(tiles, columns=steps, left=1.45, below=0.35)
+    fig, axes = _sheet(tiles, columns=steps, left=1.45, below=0.35)
     shown = [(j, kl[j] if j < len(kl) else None) for j in list(traversed)[:rows]]
     names = [f"z_{j}" if nats is None else f"z_{j}   KL {nats:.2g}" for j, nats in shown]
     axes.set_yticks(_centres(rows, axes)[: len(names)], names, fontsize=9.5)
     for (_, nats), text in zip(shown, axes.get_yticklabels(), strict=True):
         alive = nats is not None and nats > threshold
         text.set_color(look.INK if alive else look.SOFT)
-        text.set_weight("bold" if alive else "normal")
+        text.set_fontweight("bold" if alive else "normal")
     axes.set_xlabel("z_j from low to high, all other dimensions held", fontsize=10, color=look.INK)
-    look.titled(
+    look.set_title(
         axes,
         "Traversals: what each dimension does",
         "Healthy: the picture changes along the row. Collapsed (grey label: KL in nats below the "
         "threshold): nothing happens, the decoder ignores that dimension.",
         characters=86,
     )
-    return drawn
+    return fig
 
 
 def _sheet(
@@ -88,15 +92,15 @@ def _sheet(
     tall = min(wide * sheet.shape[0] / sheet.shape[1], 1.3 * rows, 11.0)
     wide = tall * sheet.shape[1] / sheet.shape[0]
     height = above + tall + below
-    drawn, axes = look.blank(height)
-    drawn.set_layout_engine("none")  # the mosaic has a fixed size
+    fig, axes = look.blank(height)
+    fig.set_layout_engine("none")  # the mosaic has a fixed size
     left, wide = left / look.WIDTH_INCHES, wide / look.WIDTH_INCHES
     axes.set_position((left, below / height, wide, tall / height))
     axes.imshow(sheet, interpolation="auto", aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set(xticks=[], yticks=[])
-    return drawn, axes
+    return fig, axes
 
 
 def _centres(rows: int, axes: Axes) -> list[float]:

@@ -29,14 +29,14 @@ def kl_per_dim(diagnosis: dict) -> Figure:
     threshold = reading.threshold(diagnosis)
     kl = np.array(reading.per_dim(diagnosis, "kl_per_dim"))
     active = int((kl > threshold).sum())
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         3.8,
         f"{active} of {len(kl)} dimensions are active",
         f"KL of each dimension, logarithmic. Above the line ({threshold:g} nats) q(z_j|x) differs "
         "from the prior; a grey bar is collapsed: its code is the same for every x.",
     )
     if not np.isfinite(kl).any():
-        return look.empty(drawn, "no finite KL was measured")
+        return look.empty(fig, "no finite KL was measured")
     order = pieces.by_falling_kl(kl)
     heights = np.clip(np.nan_to_num(kl[order], nan=0.0), LOWEST_NATS * 1.25, None)
     axes.set_yscale("log")
@@ -48,29 +48,29 @@ def kl_per_dim(diagnosis: dict) -> Figure:
     )
     axes.tick_params(axis="x", length=0, labelcolor=look.SOFT)
     pieces.name_dimensions(axes, order)
-    look.labelled(axes, "latent dimension j, sorted by KL", "KL_j, nats per example")
+    look.label_axes(axes, "latent dimension j, sorted by KL", "KL_j, nats per example")
     counts = (look.ACTIVE, f"active: {active}"), (look.COLLAPSED, f"collapsed: {len(kl) - active}")
-    look.legend(drawn, columns=2, handles=[Patch(color=c, label=label) for c, label in counts])
-    return drawn
+    look.legend(fig, columns=2, handles=[Patch(color=c, label=label) for c, label in counts])
+    return fig
 
 
 def latent_variance(mu: Tensor, logvar: Tensor) -> Figure:
     """Var_x[mu_j] and E_x[sigma_j^2] stacked, per dimension sorted by KL; mu, logvar (N, Z)."""
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         4.0,
         "Where the variance of each dimension comes from",
         "Blue: the mean moves with x (signal). Grey: the posterior's own noise. A collapsed "
         "dimension is grey up to 1 with no blue. Blue and grey add up to 1 where the codes of the "
         "whole data set match the prior.",
     )
-    mu, logvar = mu.detach().double().cpu().numpy(), logvar.detach().double().cpu().numpy()
-    finite = np.isfinite(mu).all(axis=1) & np.isfinite(logvar).all(axis=1)
-    mu, logvar = mu[finite], logvar[finite]
-    if not mu.size:
-        return look.empty(drawn, "no finite code was recorded")
-    variance = np.exp(np.clip(logvar, -30, 20))  # (N, Z)
-    order = pieces.by_falling_kl((0.5 * (mu**2 + variance - 1 - logvar)).mean(axis=0))
-    signal, noise = mu.var(axis=0)[order], variance.mean(axis=0)[order]  # (Z,)
+    means, logvars = pieces.to_numpy(mu), pieces.to_numpy(logvar)
+    finite = np.isfinite(means).all(axis=1) & np.isfinite(logvars).all(axis=1)
+    means, logvars = means[finite], logvars[finite]
+    if not means.size:
+        return look.empty(fig, "no finite code was recorded")
+    variances = np.exp(np.clip(logvars, -30, 20))  # (N, Z)
+    order = pieces.by_falling_kl((0.5 * (means**2 + variances - 1 - logvars)).mean(axis=0))
+    signal, noise = means.var(axis=0)[order], variances.mean(axis=0)[order]  # (Z,)
     pieces.dimension_bars(axes, signal, color=look.ACTIVE, label="Var_x[mu_j]: signal")
     pieces.dimension_bars(
         axes, noise, bottom=signal, color=look.COLLAPSED, label="E_x[sigma_j²]: noise"
@@ -85,9 +85,9 @@ def latent_variance(mu: Tensor, logvar: Tensor) -> Figure:
         axes.text(0.99, 0.97, words, transform=axes.transAxes, **style)
     axes.tick_params(axis="x", length=0, labelcolor=look.SOFT)
     pieces.name_dimensions(axes, order)
-    look.labelled(axes, "latent dimension j, sorted by KL", "variance (prior: 1)")
-    look.legend(drawn)
-    return drawn
+    look.label_axes(axes, "latent dimension j, sorted by KL", "variance (prior: 1)")
+    look.legend(fig)
+    return fig
 
 
 def tsne(points: Tensor, labels: Tensor | None, mu_variance: float | None = None) -> Figure:
@@ -97,7 +97,7 @@ def tsne(points: Tensor, labels: Tensor | None, mu_variance: float | None = None
     shows clusters in means that vary by a thousandth of the posterior's noise just as well.
     """
     classes = "Healthy: examples of one class lie together. Collapsed: one cloud, classes mixed. "
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         5.6,
         "Map of the codes (t-SNE of mu)",
         ("" if labels is None else f"{classes}But ")
@@ -106,24 +106,25 @@ def tsne(points: Tensor, labels: Tensor | None, mu_variance: float | None = None
         width=6.6,
         characters=86,
     )
-    points = points.detach().double().cpu().numpy()  # (M, 2)
-    finite = np.isfinite(points).all(axis=1)
-    points = points[finite]
-    if not len(points):
-        return look.empty(drawn, "no finite code was recorded")
+    places = pieces.to_numpy(points)  # (M, 2)
+    finite = np.isfinite(places).all(axis=1)
+    places = places[finite]
+    if not len(places):
+        return look.empty(fig, "no finite code was recorded")
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xticks=[], yticks=[])
-    look.labelled(axes, "t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
-    dots = {"s": float(np.clip(12000 / len(points), 5, 40)), "linewidths": 0}
+    look.label_axes(axes, "t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
+    dots = {"s": float(np.clip(12000 / len(places), 5, 40)), "linewidths": 0}
     if labels is None:
-        axes.scatter(*points.T, color=look.ACTIVE, alpha=0.7, **dots)
-        return drawn
+        axes.scatter(*places.T, color=look.ACTIVE, alpha=0.7, **dots)
+        return fig
     names, index = np.unique(labels.detach().cpu().numpy()[finite], return_inverse=True)
     palette = ListedColormap(_CLASSES) if len(names) <= len(_CLASSES) else "turbo"
     dots |= {"cmap": palette, "vmin": 0, "vmax": max(len(names), len(_CLASSES)) - 1}
-    axes.scatter(*points.T, c=index, alpha=0.8, **dots)
+    axes.scatter(*places.T, c=index, alpha=0.8, **dots)
     style = {"fontsize": 13, "weight": "bold", "color": look.INK, "ha": "center", "va": "center"}
     style["path_effects"] = [withStroke(linewidth=3, foreground="white")]
     for number, name in enumerate(names if len(names) <= 30 else []):
-        axes.text(*np.median(points[index == number], axis=0), f"{name:g}", **style)
-    return drawn
+        x, y = np.median(places[index == number], axis=0)
+        axes.text(x, y, f"{name:g}", **style)
+    return fig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import IO, Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -29,9 +29,14 @@ WIDTH_INCHES = 8.0
 
 def blank(height: float, *, width: float = WIDTH_INCHES) -> tuple[Figure, Axes]:
     """A figure of width x height inches with one set of axes, on the Agg canvas."""
-    drawn = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(drawn)
-    return drawn, plain(drawn.add_subplot())
+    fig = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig, plain(fig.add_subplot())
+
+
+def write_png(fig: Figure, file: IO[bytes]) -> None:
+    """Write a figure as a PNG, at its own size and resolution."""
+    FigureCanvasAgg(fig).print_png(file)
 
 
 def figure(
@@ -41,12 +46,12 @@ def figure(
 
     characters: length of the lesson's lines.
     """
-    drawn, axes = blank(height, width=width)
-    titled(axes, title, lesson, characters=characters)
-    return drawn, axes
+    fig, axes = blank(height, width=width)
+    set_title(axes, title, lesson, characters=characters)
+    return fig, axes
 
 
-def titled(axes: Axes, title: str, lesson: str, *, characters: int = 104) -> None:
+def set_title(axes: Axes, title: str, lesson: str, *, characters: int = 104) -> None:
     """Set the title of a figure, and its lesson in lines of so many characters."""
     lesson = textwrap.fill(lesson, characters)
     lines = lesson.count("\n") + 1
@@ -72,7 +77,7 @@ def note(
     return axes.annotate(words, at, xytext=offset, textcoords="offset points", **look)
 
 
-def labelled(axes: Axes, x: str, y: str) -> None:
+def label_axes(axes: Axes, x: str, y: str) -> None:
     """Axis labels, units included."""
     axes.set_xlabel(x, fontsize=10, color=INK)
     axes.set_ylabel(y, fontsize=10, color=INK)
@@ -85,14 +90,14 @@ def ticks(axis: Axis, places: list[float], labels: list[str]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def legend(drawn: Figure, columns: int = 3, handles: list[Any] | None = None) -> None:
+def legend(fig: Figure, columns: int = 3, handles: list[Any] | None = None) -> None:
     """The legend below the axes; of the artists that have a label, unless `handles` are given."""
     entries = {} if handles is None else {"handles": handles}
-    drawn.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9, **entries)
+    fig.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9, **entries)
 
 
 def colour_bar(
-    drawn: Figure,
+    fig: Figure,
     image: ScalarMappable,
     axes: Axes | list[Axes],
     label: str,
@@ -102,18 +107,18 @@ def colour_bar(
     fraction: float = 0.05,
 ) -> Colorbar:
     """The colour bar right of `axes`; size: of its numbers, in points."""
-    bar = drawn.colorbar(image, ax=axes, pad=pad, fraction=fraction)
+    bar = fig.colorbar(image, ax=axes, pad=pad, fraction=fraction)
     bar.set_label(label, fontsize=size + 1, color=INK)
     bar.ax.tick_params(labelsize=size, colors=SOFT, labelcolor=INK)
     bar.outline.set_visible(False)
     return bar
 
 
-def empty(drawn: Figure, words: str) -> Figure:
+def empty(fig: Figure, words: str) -> Figure:
     """The figure, with the reason why it is empty written in its axes."""
-    (axes,) = drawn.axes
+    (axes,) = fig.axes
     centred = {"ha": "center", "va": "center", "transform": axes.transAxes}
     axes.text(0.5, 0.5, words, color=SOFT, fontsize=11, **centred)
     axes.set_xticks([])
     axes.set_yticks([])
-    return drawn
+    return fig

@@ -5,8 +5,7 @@ T evaluations, Z latent dimensions; nats per example.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +16,15 @@ from matplotlib.ticker import MaxNLocator
 
 from vaecli.reporting.plots import heat, look
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 MOST_BAR_WIDTH = 4  # a bar is never wider than the width of the axes over this
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """The values of a tensor on any device, as float64."""
+    return tensor.detach().double().cpu().numpy()
 
 
 def kl_look(highest: float, threshold: float, *, gaps: str = look.MARK) -> dict[str, Any]:
@@ -31,15 +38,16 @@ def kl_cells(kl: np.ndarray, highest: float) -> np.ma.MaskedArray:
     return np.ma.masked_invalid(np.clip(kl, heat.LOWEST_NATS, highest))
 
 
-def kl_bar(drawn: Figure, image: ScalarMappable, axes: Axes | list[Axes], threshold: float) -> None:
+def kl_bar(fig: Figure, image: ScalarMappable, axes: Axes | list[Axes], threshold: float) -> None:
     """The colour bar of a heat map of KL, or of a list of small ones; a line at `threshold`."""
     label, room = f"KL_j in nats (orange line: active above {threshold:g})", {}
     if isinstance(axes, list):
         label = f"KL_j, nats (line: {threshold:g})"
         room = {"size": 8, "pad": 0.02, "fraction": 0.04}
-    bar = look.colour_bar(drawn, image, axes, label, **room)
+    bar = look.colour_bar(fig, image, axes, label, **room)
     bar.ax.axhline(threshold, color=look.MARK, linewidth=2)
-    decades = [10.0**k for k in range(-4, 4) if heat.LOWEST_NATS <= 10.0**k <= image.norm.vmax]
+    _, highest = image.get_clim()
+    decades = [10.0**k for k in range(-4, 4) if heat.LOWEST_NATS <= 10.0**k <= highest]
     look.ticks(bar.ax.yaxis, decades, ["≤0.0001", *(f"{nats:g}" for nats in decades[1:])])
 
 
@@ -60,8 +68,8 @@ def dimension_bars(axes: Axes, heights: np.ndarray, **style: Any) -> None:
     axes.set_xlim(-0.7, max(count, MOST_BAR_WIDTH) - 0.3)
 
 
-def name_dimensions(axes: Axes, order: Sequence[int], most: int = 40) -> bool:
-    """Write the numbers of up to `most` dimensions below their bars, of more a few ranks.
+def name_dimensions(axes: Axes, order: np.ndarray, most: int = 40) -> bool:
+    """Write the numbers of up to `most` dimensions (Z,) below their bars, of more a few ranks.
 
     Returns whether they are numbers of dimensions.
     """

@@ -33,19 +33,19 @@ def aggregate_posterior(
 
     mu, logvar (N, Z), if given: q(z_j|x) of a few examples, faint.
     """
-    z = codes.detach().double().cpu().numpy()
+    z = pieces.to_numpy(codes)
     z = z[np.isfinite(z).all(axis=1)]  # (N, Z)
     kl = np.array(per_dim(diagnosis, "kl_per_dim"))
     threshold = reading.threshold(diagnosis)
     shown = dimensions_to_show(kl, threshold)
     rows = max(1, -(-len(shown) // COLUMNS))
     height = 1.45 + 1.4 * rows
-    drawn, frame = look.blank(height)
-    drawn.set_layout_engine("none")
+    fig, frame = look.blank(height)
+    fig.set_layout_engine("none")
     frame.set_position((0.03, 0.5 / height, 0.95, 1 - 1.5 / height))
-    look.titled(frame, _finding(diagnosis, any_active=bool((kl > threshold).any())), _LESSON)
+    look.set_title(frame, _finding(diagnosis, any_active=bool((kl > threshold).any())), _LESSON)
     if not len(z) or not shown:
-        return look.empty(drawn, "no finite code was recorded")
+        return look.empty(fig, "no finite code was recorded")
     frame.set_axis_off()
     reach = float(np.clip(np.quantile(np.abs(z[:, shown]), 0.999), 3.5, WIDEST))
     marginal = per_dim(diagnosis, "information", "marginal_kl_per_dim")
@@ -59,8 +59,8 @@ def aggregate_posterior(
         words = f"z_{j}: KL {_two_digits(kl[j])}"
         words += f", all {_two_digits(marginal[j])}" if j < len(marginal) else ""
         panel.set_title(words, loc="left", fontsize=8.5, pad=3, color=look.INK, weight=weight)
-    _legend(drawn, singles=len(singles) > 0, height=height)
-    return drawn
+    _legend(fig, singles=len(singles) > 0, height=height)
+    return fig
 
 
 _LESSON = (
@@ -102,8 +102,8 @@ def _singles(mu: Tensor | None, logvar: Tensor | None) -> np.ndarray:
     if mu is None or logvar is None or not len(mu):
         return np.zeros((0, 2, 0))
     few = np.linspace(0, len(mu) - 1, min(SINGLE, len(mu))).round().astype(int)
-    centre = mu.detach().double().cpu().numpy()[few]
-    width = np.exp(0.5 * np.clip(logvar.detach().double().cpu().numpy()[few], -30, 20))
+    centre = pieces.to_numpy(mu)[few]
+    width = np.exp(0.5 * np.clip(pieces.to_numpy(logvar)[few], -30, 20))
     both = np.stack([centre, width], axis=1)  # (examples, 2, Z)
     return both[np.isfinite(both).all(axis=(1, 2))]
 
@@ -137,7 +137,7 @@ def _normal(at: np.ndarray, centre: float, width: float) -> np.ndarray:
     return np.exp(-0.5 * ((at - centre) / width) ** 2) / (width * math.sqrt(2 * math.pi))
 
 
-def _legend(drawn: Figure, *, singles: bool, height: float) -> None:
+def _legend(fig: Figure, *, singles: bool, height: float) -> None:
     handles: list = [
         Patch(color=look.ACTIVE, alpha=0.75, label="codes, active"),
         Patch(color=look.COLLAPSED, alpha=0.75, label="codes, collapsed"),
@@ -147,4 +147,4 @@ def _legend(drawn: Figure, *, singles: bool, height: float) -> None:
         label = "q(z_j|x) of single examples, at one height"
         handles.append(Line2D([], [], color=look.MARK, linewidth=1.2, label=label))
     below = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.04 / height), "ncols": len(handles)}
-    drawn.legend(handles=handles, frameon=False, fontsize=8.5, **below)
+    fig.legend(handles=handles, frameon=False, fontsize=8.5, **below)

@@ -53,6 +53,8 @@ def write_plots(
         pictures: The tensors to draw.
         summary: The content of summary.json, for the step at which the run collapsed.
     """
+    from vaecli.reporting.plots import look
+
     directory.mkdir(parents=True, exist_ok=True)
     collapsed_at_step = _collapsed_at_step(history, summary or {})
     written = []
@@ -60,7 +62,7 @@ def write_plots(
         if possible:
             written.append(directory / f"{draw.__name__}.png")
             with whole(written[-1]) as file:
-                draw(*inputs).canvas.print_png(file)
+                look.write_png(draw(*inputs), file)
     return written
 
 
@@ -81,8 +83,8 @@ def _table(
         return bool(leaf(diagnosis, *path))
 
     nats, kl = threshold(diagnosis), diagnosis.get("kl_per_dim") or []
-    pairs = _some(p.originals, 4) and _some(p.reconstructions, 4)
-    steps = _some(p.traversals, 5) and p.traversed is not None
+    pairs = _is_drawable(p.originals, 4) and _is_drawable(p.reconstructions, 4)
+    steps = _is_drawable(p.traversals, 5) and p.traversed is not None
     return [
         (True, training.kl_heatmap, history, nats),
         (True, training.active_over_training, history, nats, collapsed_at_step),
@@ -91,17 +93,17 @@ def _table(
         (has("latent_use", "rise_per_dim"), use.latent_use, diagnosis),
         (has("sequences", "rise_by_position"), use.use_by_position, diagnosis),
         (has("information", "rate_split"), use.rate_split, diagnosis),
-        (_some(p.mu), latent.latent_variance, p.mu, p.logvar),
-        (_some(p.codes), posterior.aggregate_posterior, p.codes, diagnosis, p.mu, p.logvar),
+        (_is_drawable(p.mu), latent.latent_variance, p.mu, p.logvar),
+        (_is_drawable(p.codes), posterior.aggregate_posterior, p.codes, diagnosis, p.mu, p.logvar),
         (has("collapse_curve", "epsilon"), use.collapse_curve, diagnosis, p.kl),
-        (_some(p.tsne), latent.tsne, p.tsne, p.tsne_labels, diagnosis.get("mu_variance")),
+        (_is_drawable(p.tsne), latent.tsne, p.tsne, p.tsne_labels, diagnosis.get("mu_variance")),
         (pairs, image.reconstructions, p.originals, p.reconstructions),
-        (_some(p.samples, 4), image.samples, p.samples),
+        (_is_drawable(p.samples, 4), image.samples, p.samples),
         (steps, image.traversals, p.traversals, p.traversed, kl, nats),
     ]
 
 
-def _some(tensor: Tensor | None, dimensions: int = 2) -> bool:
+def _is_drawable(tensor: Tensor | None, dimensions: int = 2) -> bool:
     """True for a tensor that can be drawn: with so many dimensions, and not empty."""
     return tensor is not None and tensor.ndim == dimensions and tensor.numel() > 0
 

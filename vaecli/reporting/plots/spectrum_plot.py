@@ -33,7 +33,7 @@ def spectrum_plot(
         return f"{count}" if complete or count < len(values) else f"at least {count}"
 
     many = above(beta)
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         4.6,
         f"{name}: {many} direction{'' if many == '1' else 's'} can leave collapse at beta {beta:g}",
         "Each point is a direction of the data, at the beta from which on collapse is stable in it "
@@ -42,7 +42,7 @@ def spectrum_plot(
     )
     floor = values[0] * 1e-4  # below lie directions in which the data hardly vary, or not at all
     if floor <= 0:
-        return look.empty(drawn, "the data do not vary")
+        return look.empty(fig, "the data do not vary")
     rank = np.arange(1, len(values) + 1)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -69,5 +69,5 @@ def spectrum_plot(
         style = {"fontsize": 9.5, "color": look.MARK, "weight": "bold"}
         look.note(axes, f"beta {beta:g}: {many}", (1, beta), (-4, 2), **right, **style)
     axes.set_ylim(0.7 * min(shown), 2 * max(values[0], beta))
-    look.labelled(axes, "direction, by falling eigenvalue", "eigenvalue (critical beta)")
-    return drawn
+    look.label_axes(axes, "direction, by falling eigenvalue", "eigenvalue (critical beta)")
+    return fig

@@ -7,12 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.reporting.plots import heat, look, pieces
 
 
-def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
+def kl_heatmap(history: list[dict], threshold: float = DEFAULT_THRESHOLD) -> Figure:
     """KL of each dimension at each evaluation; grey below `threshold` nats, colour above it."""
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         4.8,
         "KL per latent dimension during training",
         "Each row is a dimension. Colour: its posterior differs from the prior. Grey: it has "
@@ -21,7 +22,7 @@ def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
     )
     epochs, kl = heat.kl_matrix(history)
     if not kl.size:
-        return look.empty(drawn, "no evaluation was recorded")
+        return look.empty(fig, "no evaluation was recorded")
     order = heat.by_last_kl(kl)
     edges = heat.borders(epochs)
     # Evaluations need not be evenly spaced, pixels are: each pixel column shows the evaluation
@@ -39,22 +40,22 @@ def kl_heatmap(history: list[dict], threshold: float = 0.01) -> Figure:
     named = len(order) <= 40
     if named:
         axes.set_yticks(range(len(order)), [str(j) for j in order], fontsize=8)
-    look.labelled(
+    look.label_axes(
         axes,
         "epoch" if np.isfinite(kl).all() else "epoch (orange: not a number, the run diverged)",
         "latent dimension j (most used at the end on top)"
         if named
         else "latent dimensions, ranked by their KL at the end",
     )
-    pieces.kl_bar(drawn, image, axes, threshold)
-    return drawn
+    pieces.kl_bar(fig, image, axes, threshold)
+    return fig
 
 
 def active_over_training(
-    history: list[dict], threshold: float = 0.01, collapsed_at_step: int | None = None
+    history: list[dict], threshold: float = DEFAULT_THRESHOLD, collapsed_at_step: int | None = None
 ) -> Figure:
     """Active dimensions and active units over epochs, with beta if it varies and the collapse."""
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         4.0,
         "How many dimensions are in use",
         "Posterior collapse is these lines falling to 0, often as beta rises in a warm-up. Active "
@@ -62,7 +63,7 @@ def active_over_training(
     )
     epochs = heat.column(history, "epoch")
     if not np.isfinite(epochs).any():
-        return look.empty(drawn, "no evaluation was recorded")
+        return look.empty(fig, "no evaluation was recorded")
     dimensions = heat.column(history, "active_dimensions")
     units = heat.column(history, "active_units")
     total = max((len(row.get("kl_per_dim") or []) for row in history), default=0)
@@ -88,7 +89,9 @@ def active_over_training(
         axes.text(at, 0.72 * top, " collapsed: no dimension active ", ha=side, **style)
     axes.set_ylim(0, 1.12 * top)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    look.labelled(axes, "epoch", f"dimensions in use, of {total}" if total else "dimensions in use")
+    look.label_axes(
+        axes, "epoch", f"dimensions in use, of {total}" if total else "dimensions in use"
+    )
     beta = heat.column(history, "beta")
     if np.isfinite(beta).any() and np.nanmax(beta) - np.nanmin(beta) > 1e-9:
         twin = axes.twinx()
@@ -98,13 +101,13 @@ def active_over_training(
         twin.tick_params(labelsize=9, colors=look.SCHEDULE)
         twin.spines[["top", "left", "bottom"]].set_visible(False)
         twin.spines["right"].set_color(look.SCHEDULE)
-    look.legend(drawn)
-    return drawn
+    look.legend(fig)
+    return fig
 
 
 def rate_distortion(history: list[dict]) -> Figure:
     """The path of (rate, distortion) over training on lines of equal ELBO = -(rate+distortion)."""
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         4.8,
         "What the latent code costs and what it buys",
         "Rate: what q(z|x) pays to differ from the prior. Distortion: what is still wrong with x. "
@@ -116,7 +119,7 @@ def rate_distortion(history: list[dict]) -> Figure:
     )
     finite = np.isfinite(rate) & np.isfinite(distortion)
     if not finite.any():
-        return look.empty(drawn, "no finite evaluation was recorded")
+        return look.empty(fig, "no finite evaluation was recorded")
     rate, distortion, epochs = rate[finite], distortion[finite], epochs[finite]
     (left, right), (low, high) = _limits(rate, distortion)
     axes.set_xlim(left, right)
@@ -129,7 +132,7 @@ def rate_distortion(history: list[dict]) -> Figure:
     axes.plot(rate, distortion, color=look.SOFT, linewidth=1.2, zorder=2)
     dots = axes.scatter(rate, distortion, c=epochs, cmap="viridis_r", s=26, zorder=3)
     if len(rate) > 1:
-        look.colour_bar(drawn, dots, axes, "epoch")
+        look.colour_bar(fig, dots, axes, "epoch")
         if left <= rate[0] <= right and low <= distortion[0] <= high:
             ring = {"s": 120, "facecolors": "none", "edgecolors": look.INK, "linewidths": 1.6}
             axes.scatter(rate[:1], distortion[:1], label="first evaluation", zorder=4, **ring)
@@ -140,10 +143,10 @@ def rate_distortion(history: list[dict]) -> Figure:
     end += f"ELBO {-(rate[-1] + distortion[-1]):.4g} (validation)"
     star = {"s": 190, "marker": "*", "color": look.MARK, "edgecolors": "white"}
     axes.scatter(rate[-1:], distortion[-1:], label=end, zorder=5, **star)
-    look.legend(drawn, columns=2)
+    look.legend(fig, columns=2)
     x, y = "rate E_x KL(q(z|x) || p(z))", "distortion -E log p(x|z)"
-    look.labelled(axes, f"{x}, nats per example", f"{y}, nats per example")
-    return drawn
+    look.label_axes(axes, f"{x}, nats per example", f"{y}, nats per example")
+    return fig
 
 
 def _degrees_of_collapse(axes: Axes, total: int, top: float) -> None:

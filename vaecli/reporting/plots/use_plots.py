@@ -47,7 +47,7 @@ def collapse_curve(diagnosis: dict, kl: Tensor | None = None) -> Figure:
     share = np.array(curve.get("collapsed_fraction") or [], float)  # (E,)
     delta, threshold = float(curve.get("delta") or 0.01), reading.threshold(diagnosis)
     at = value(curve, "collapsed_at_threshold")
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         4.4,
         "How much of the code is how close to the prior"
         if at is None
@@ -58,7 +58,7 @@ def collapse_curve(diagnosis: dict, kl: Tensor | None = None) -> Figure:
         "Slanted: used for some and not for others, which a mean KL hides.",
     )
     if not len(epsilon) or len(epsilon) != len(share) or epsilon.min() <= 0:
-        return look.empty(drawn, "no curve was measured")
+        return look.empty(fig, "no curve was measured")
     axes.set_xscale("log")
     axes.set_xlim(epsilon.min(), epsilon.max())
     axes.set_ylim(-0.02, 1.06)
@@ -79,14 +79,14 @@ def collapse_curve(diagnosis: dict, kl: Tensor | None = None) -> Figure:
         look.note(axes, f"epsilon {threshold:g}: {at:.0%}", (threshold, at), (8, offset), **style)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.5f}".rstrip("0").rstrip(".")))
-    look.labelled(axes, "epsilon, nats (logarithmic)", "share of dimensions, or of inputs")
-    look.legend(drawn, handles=handles)
-    return drawn
+    look.label_axes(axes, "epsilon, nats (logarithmic)", "share of dimensions, or of inputs")
+    look.legend(fig, handles=handles)
+    return fig
 
 
 def _inputs_below(axes: Axes, kl: Tensor, epsilon: np.ndarray, threshold: float) -> None:
     """P_x[KL_j < epsilon] of each dimension of kl (N, Z), faint."""
-    nats = np.sort(kl.detach().double().cpu().numpy(), axis=0)  # (N, Z); NaN sorts last
+    nats = np.sort(pieces.to_numpy(kl), axis=0)  # (N, Z); NaN sorts last
     along = np.geomspace(epsilon.min(), epsilon.max(), 240)
     # In a sorted column, the place of epsilon is the number of inputs below it.
     below = [np.searchsorted(column, along, side="left") / len(column) for column in nats.T]
@@ -105,15 +105,15 @@ def latent_use(diagnosis: dict) -> Figure:
 
     Beside them the rises when the whole code is another example's, a draw of the prior, or 0.
     """
-    drawn, frame = look.blank(5.0)
-    drawn.set_layout_engine("none")
+    fig, frame = look.blank(5.0)
+    fig.set_layout_engine("none")
     frame.set_position((0.09, 0.13, 0.88, 0.68))
     shuffled, rate = value(diagnosis, "latent_use", "shuffled"), value(diagnosis, "rate")
     finding = "What the decoder uses"
     if shuffled is not None:
         finding = f"Another example's code: {shuffled:+z.2f} nats of distortion"
         finding += "" if rate is None else f"; rate {rate:z.2f}"
-    look.titled(
+    look.set_title(
         frame,
         finding,
         "Below: what the distortion rises by when only z_j is taken from another example. Healthy: "
@@ -124,7 +124,7 @@ def latent_use(diagnosis: dict) -> Figure:
     kl = np.array(per_dim(diagnosis, "kl_per_dim"))
     rise = np.array(per_dim(diagnosis, "latent_use", "rise_per_dim"))
     if not np.isfinite(rise).any() or len(rise) != len(kl):
-        return look.empty(drawn, "no finite rise was measured")
+        return look.empty(fig, "no finite rise was measured")
     frame.set_axis_off()
     replaced = [key for key in REPLACED_BY if value(diagnosis, "latent_use", key) is not None]
     width = 0.66 if replaced else 1.0
@@ -146,7 +146,7 @@ def latent_use(diagnosis: dict) -> Figure:
     lower.set_xlabel(under, fontsize=9.5, color=look.INK)
     if replaced:
         _whole_code(look.plain(frame.inset_axes((0.76, 0, 0.24, 1)), 8.5), diagnosis, replaced)
-    return drawn
+    return fig
 
 
 def _whole_code(axes: Axes, diagnosis: dict, keys: list[str]) -> None:
@@ -180,15 +180,15 @@ def rate_split(diagnosis: dict) -> Figure:
 
     Source: Chen et al. 2018, "Isolating sources of disentanglement in VAEs", equation 2.
     """
-    nats = {key: value(diagnosis, "information", "rate_split", key) for key, _, _ in PARTS}
-    total = sum(n for n in nats.values() if n is not None)
-    information = nats["mutual_information"]
+    estimates = {key: value(diagnosis, "information", "rate_split", key) for key, _, _ in PARTS}
+    nats = {key: estimate for key, estimate in estimates.items() if estimate is not None}
+    total, information = sum(nats.values()), nats.get("mutual_information")
     saturated = bool(leaf(diagnosis, "information", "saturated"))
     finding = f"There is hardly a rate to divide: {total:z.2f} nats"
     if total > HARDLY_A_RATE and information is not None:
         share = min(max(information / total, 0.0), 1.0)
         finding = f"{'At least ' if saturated else ''}{share:.0%} of the rate is information"
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         2.7,
         finding,
         "The blue part is at its ceiling, log N: more examples would show more of the rate to be "
@@ -198,8 +198,8 @@ def rate_split(diagnosis: dict) -> Figure:
         "from the prior: their dimensions depend on each other, or single ones are not N(0, 1). A "
         "rate that a floor holds up (free bits, say) can be all grey.",
     )
-    if None in nats.values():
-        return look.empty(drawn, "the parts were not measured")
+    if len(nats) < len(PARTS):
+        return look.empty(fig, "the parts were not measured")
     left, handles = 0.0, []
     for key, words, colour in PARTS:
         length = max(nats[key], 0.0)  # an estimate of 0 can fall below it by chance
@@ -211,9 +211,9 @@ def rate_split(diagnosis: dict) -> Figure:
     axes.set_ylim(-0.5, 0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    look.labelled(axes, "nats per example", "")
-    look.legend(drawn, handles=handles)
-    return drawn
+    look.label_axes(axes, "nats per example", "")
+    look.legend(fig, handles=handles)
+    return fig
 
 
 def use_by_position(diagnosis: dict) -> Figure:
@@ -221,18 +221,18 @@ def use_by_position(diagnosis: dict) -> Figure:
     rise = np.array(leaf(diagnosis, "sequences", "rise_by_position") or [], float)  # (L,)
     count = np.array(leaf(diagnosis, "sequences", "sequences_at_position") or [], float)
     total = float((rise * count).sum() / count.max()) if len(rise) else 0.0
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         3.4,
         f"Another sequence's code: {total:+z.2f} nats at the first {len(rise)} positions",
         "Tall at the left: the code says how the sequence begins, and the decoder goes on from "
         "what it has written. Even: it is read throughout. Near 0: it is not read.",
     )
     if not np.isfinite(rise).any():
-        return look.empty(drawn, "no rise was measured")
+        return look.empty(fig, "no rise was measured")
     axes.bar(range(1, len(rise) + 1), rise, color=look.ACTIVE, width=0.82)
     axes.axhline(0, color=look.SOFT, linewidth=0.8)
     low, high = min(0.0, 1.2 * float(rise.min())), 1.2 * float(rise.max())
     axes.set_ylim(low, max(high, LEAST_SCALE / 10))
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-    look.labelled(axes, "position of the token", "rise of its distortion, nats")
-    return drawn
+    look.label_axes(axes, "position of the token", "rise of its distortion, nats")
+    return fig

@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting
 from vaecli.reporting.comparison.plots import parts
-from vaecli.reporting.comparison.predicted import Predicted, predictions
-from vaecli.reporting.comparison.swept import canonical, number, text
+from vaecli.reporting.comparison.predicted import TheoryCurve, predictions
+from vaecli.reporting.comparison.swept import as_number, canonical, format_value
 from vaecli.reporting.plots import heat, look, pieces
 
 PANELS = 6  # of the heat maps and of the phase diagram
@@ -27,26 +27,28 @@ _AMOUNT = LinearSegmentedColormap.from_list("amount", ["#E3EEF7", "#7FB2D9", "#0
 
 def active_against_beta(comparison: Comparison) -> Figure:
     """Active dimensions of every run over beta, a line for each other setting, and theory's."""
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         5.0,
         "Active dimensions against beta",
         "The weight of the KL is the price of a nat of code. A line at 0 is full collapse. Line: "
         "mean over seeds; points: single runs; dashed: what theory predicts.",
     )
-    drawn_lines, curves = parts.lines(comparison, BETA), predictions(comparison)
-    betas = [number(setting.values[BETA]) for setting in comparison.settings]
+    all_lines, curves = parts.lines(comparison, BETA), predictions(comparison)
+    betas = [as_number(setting.values[BETA]) for setting in comparison.settings]
     scale = parts.BetaAxis([beta for beta in betas if beta is not None])
     critical = sorted({curve.critical_beta for curve in curves})
     near = [c for c in critical if scale.lowest / 30 < c < scale.highest * 30]
     scale.apply(axes, *near)
     tops = [1.0]
-    for place, line in enumerate(drawn_lines):
-        tops.append(_active_line(axes, scale, line, parts.aside(axes, place, len(drawn_lines))))
-        if len(drawn_lines) == 1:
+    for place, line in enumerate(all_lines):
+        tops.append(
+            _active_line(axes, scale, line, parts.sideways_shift(axes, place, len(all_lines)))
+        )
+        if len(all_lines) == 1:
             means = _over_beta(scale, line, "active_directions")
             line.draw(axes, means, "active directions", **_HOLLOW)
     for curve in curves:
-        label = "predicted" if len(curves) == 1 else f"predicted: {parts.clipped(curve.label)}"
+        label = "predicted" if len(curves) == 1 else f"predicted: {parts.clip_label(curve.label)}"
         tops.append(_predicted(axes, scale, curve, label))
     for place, beta in enumerate(near[:3]):
         axes.axvline(beta, color=look.INK, linewidth=1.1, linestyle=(0, (5, 2, 1, 2)), zorder=1)
@@ -55,9 +57,9 @@ def active_against_beta(comparison: Comparison) -> Figure:
         look.note(axes, f"critical {beta:.3g}", (beta, 1), (3, -3 - 11 * place), **style)
     axes.set_ylim(-0.03 * max(tops), 1.12 * max(tops))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    look.labelled(axes, "beta, the weight of the KL (logarithmic)", "active dimensions")
-    parts.legend(drawn, axes)
-    return drawn
+    look.label_axes(axes, "beta, the weight of the KL (logarithmic)", "active dimensions")
+    parts.legend(fig, axes)
+    return fig
 
 
 def _active_line(axes: Axes, scale: parts.BetaAxis, line: parts.Line, shift: float) -> float:
@@ -66,8 +68,8 @@ def _active_line(axes: Axes, scale: parts.BetaAxis, line: parts.Line, shift: flo
     line.draw(axes, means, line.label or "active dimensions", zorder=3)
     points = []
     for setting in line.settings:
-        if (beta := number(setting.values[BETA])) is not None:
-            counts = setting.known("active_dimensions")
+        if (beta := as_number(setting.values[BETA])) is not None:
+            counts = setting.run_figures("active_dimensions")
             points += [(scale.place(beta) * shift, count) for count in counts]
     line.dot(axes, points, 30)
     return max((count for _, count in points), default=0.0)
@@ -80,12 +82,12 @@ def _over_beta(
     return [
         (scale.place(beta) * shift, mean)
         for setting in line.settings
-        if (beta := number(setting.values[BETA])) is not None
+        if (beta := as_number(setting.values[BETA])) is not None
         and (mean := setting.mean(key)) is not None
     ]
 
 
-def _predicted(axes: Axes, scale: parts.BetaAxis, curve: Predicted, label: str) -> float:
+def _predicted(axes: Axes, scale: parts.BetaAxis, curve: TheoryCurve, label: str) -> float:
     """Draw one prediction; returns its highest point."""
     if curve.at_betas is not None:
         betas, counts = zip(*curve.at_betas, strict=True)
@@ -105,14 +107,13 @@ def kl_against_beta(comparison: Comparison) -> Figure:
     """KL per dimension, ranked, over beta: one heat map for each other setting."""
     lines = parts.lines(comparison, BETA, least=2)
     ranked = [(line.label, kl) for line in lines if (kl := _ranked(line.settings))][:PANELS]
-    thresholds = (value(run.diagnosis, "threshold") for run in comparison.done)
-    threshold = next((t for t in thresholds if t is not None), 0.01)
+    threshold = parts.threshold_of(comparison.done)
     highest = max(heat.highest_nats(kl, threshold) for _, by_beta in ranked for _, kl in by_beta)
     style = pieces.kl_look(highest, threshold, gaps="none")
     title = "KL per latent dimension at the end, against beta"
     title += " (mean over seeds)" if comparison.repeated else ""
     each = 3.4 if len(ranked) > 1 else 3.9
-    drawn, grid = parts.panels(len(ranked), columns=3, each=each, title=title)
+    fig, grid = parts.panels(len(ranked), columns=3, each=each, title=title)
     for axes, (label, by_beta) in zip(grid, ranked, strict=True):
         # A column a beta; models with fewer dimensions leave the lower rows empty.
         kl = np.full((max(len(kl) for _, kl in by_beta), len(by_beta)), np.nan)
@@ -123,17 +124,17 @@ def kl_against_beta(comparison: Comparison) -> Figure:
         _name_columns(axes, [beta for beta, _ in by_beta])
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda row, _: f"{row + 1:g}"))
-        parts.headed(axes, label, 30 if len(ranked) > 2 else 44)
+        parts.set_panel_title(axes, label, 30 if len(ranked) > 2 else 44)
     grid[0].set_ylabel("dimensions, most used on top", fontsize=9, color=look.INK)
-    pieces.kl_bar(drawn, image, grid, threshold)
-    return drawn
+    pieces.kl_bar(fig, image, grid, threshold)
+    return fig
 
 
 def _ranked(settings: list[Setting]) -> list[tuple[float, np.ndarray]]:
     """Beta and the ranked KL per dimension, mean over the setting's runs, by rising beta."""
     by_beta = []
     for setting in settings:
-        beta = number(setting.values[BETA])
+        beta = as_number(setting.values[BETA])
         kls = [sorted(run.kl_per_dim, reverse=True) for run in setting.done if run.kl_per_dim]
         kls = [kl for kl in kls if len(kl) == len(kls[0])]
         if beta is not None and kls:
@@ -155,19 +156,19 @@ def phase_diagram(comparison: Comparison, key: str) -> Figure:
     top = max([1.0, *(s.mean("active_dimensions") or 0.0 for s in comparison.settings)])
     grids = []
     for _, settings in shown:
-        betas = map(number, options_of(comparison, BETA, settings))
+        betas = map(as_number, options_of(comparison, BETA, settings))
         options = options_of(comparison, key, settings)
         grids.append(([beta for beta in betas if beta is not None], options))
-    drawn, every = parts.panels(
+    fig, every = parts.panels(
         len(shown),
         columns=2 if max(len(betas) for betas, _ in grids) <= 8 else 1,
         each=1.3 + 0.42 * min(max(len(options) for _, options in grids), 20),
-        title=f"Phase diagram: active dimensions over beta and {parts.clipped(key)}",
+        title=f"Phase diagram: active dimensions over beta and {parts.clip_label(key)}",
     )
     for axes, (label, settings), (betas, options) in zip(every, shown, grids, strict=True):
         _phase(axes, settings, key, betas, options, top)
-        parts.headed(axes, label, 44 if len(shown) > 1 else 90)
-    return drawn
+        parts.set_panel_title(axes, label, 44 if len(shown) > 1 else 90)
+    return fig
 
 
 def planes(comparison: Comparison, key: str) -> list[tuple[str, list[Setting]]]:
@@ -195,7 +196,7 @@ def _phase(
     axes: Axes, settings: list[Setting], key: str, betas: list[float], options: list, top: float
 ) -> None:
     """One panel: a row an option of `key`, a column a beta; `top` has the darkest colour."""
-    at = {(number(s.values[BETA]), canonical(s.values[key])): s for s in settings}
+    at = {(as_number(s.values[BETA]), canonical(s.values[key])): s for s in settings}
     for row, option in enumerate(options):
         for column, beta in enumerate(betas):
             setting = at.get((beta, canonical(option)))
@@ -217,7 +218,7 @@ def _phase(
     axes.set_ylim(len(options) - 0.5, -0.5)
     _name_columns(axes, betas)
     step = math.ceil(len(options) / 24)
-    labels = [parts.clipped(text(option), 18) for option in options[::step]]
+    labels = [parts.clip_label(format_value(option), 18) for option in options[::step]]
     axes.set_yticks(range(0, len(options), step), labels, fontsize=8.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

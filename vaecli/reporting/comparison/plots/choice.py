@@ -13,8 +13,9 @@ from vaecli.reporting.comparison.groups import BETA, LATENT_DIM, Comparison, Set
 from vaecli.reporting.comparison.plots import beta_plots as beta
 from vaecli.reporting.comparison.plots import capacity_plot, kl_panels, parts
 from vaecli.reporting.comparison.plots import tradeoff_plots as tradeoff
-from vaecli.reporting.comparison.predicted import predictions, silent
-from vaecli.reporting.comparison.swept import number
+from vaecli.reporting.comparison.predicted import missing_note, predictions
+from vaecli.reporting.comparison.swept import as_number
+from vaecli.reporting.plots import look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ class Plot(NamedTuple):
         with warnings.catch_warnings():
             # A character that the font lacks is drawn as a box.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            self.draw().canvas.print_png(out)
+            look.write_png(self.draw(), out)
         return base64.b64encode(out.getvalue()).decode("ascii")
 
 
@@ -56,8 +57,8 @@ def choose(comparison: Comparison) -> list[Plot]:
 def _over_beta(comparison: Comparison) -> Iterator[Plot]:
     if len(_measured(comparison, BETA)) < 2:
         return
-    curves, drawn = predictions(comparison), parts.lines(comparison, BETA)
-    caption = _joined(
+    curves, lines = predictions(comparison), parts.lines(comparison, BETA)
+    caption = _join(
         "Follow a line to the right: where it reaches 0, the price of a nat of code is more "
         "than the code is worth.",
         curves
@@ -68,18 +69,18 @@ def _over_beta(comparison: Comparison) -> Iterator[Plot]:
         " Vertical: the critical beta, from which collapse is stable.",
         any(curve.at_betas is not None for curve in curves)
         and " With a learned sigma the count is known at the runs' own betas only: bars.",
-        len(drawn) > 1 and APART,
-        silent(comparison),
-        parts.grey_lines(drawn),
+        len(lines) > 1 and APART,
+        missing_note(comparison),
+        parts.grey_lines_note(lines),
     )
     draw = partial(beta.active_against_beta, comparison)
     yield Plot("active_against_beta", "Active dimensions against beta", caption, draw)
 
     several = comparison.lines(BETA, least=2)
-    settings = [s for _, line in several for s in line if number(s.values[BETA]) is not None]
+    settings = [s for _, line in several for s in line if as_number(s.values[BETA]) is not None]
     if any(run.kl_per_dim for setting in settings for run in setting.done):
         more = len(comparison.lines(BETA)) - len(several[: beta.PANELS])
-        caption = _joined(
+        caption = _join(
             "A column is a beta, a row the dimension of that rank by KL. Colour: in use; grey: "
             "collapsed. A cliff from colour to grey within a column means that the code is pruned "
             "to a few dimensions; a grey column is full collapse.",
@@ -100,13 +101,13 @@ def _phases(comparison: Comparison) -> Iterator[Plot]:
     if not cells[key]:
         return
     more = len(comparison.lines(BETA, key)) - len(beta.planes(comparison, key)[: beta.PANELS])
-    caption = _joined(
+    caption = _join(
         "Each cell: the mean number of active dimensions over seeds; grey 0 is full collapse of "
         "every run that finished, × a setting without a finished run, white one that was not run.",
         predictions(comparison)
         and " Orange: the predicted boundary. Columns right of it are at or above the critical "
         "beta, where collapse is stable.",
-        silent(comparison),
+        missing_note(comparison),
         more > 0 and f" Combinations of settings without a panel here: {more}.",
     )
     draw = partial(beta.phase_diagram, comparison, key)
@@ -114,13 +115,13 @@ def _phases(comparison: Comparison) -> Iterator[Plot]:
 
 
 def _capacity(comparison: Comparison) -> Iterator[Plot]:
-    drawn = comparison.lines(LATENT_DIM, least=2)
-    if drawn and len([z for z in _measured(comparison, LATENT_DIM) if number(z)]) > 1:
-        caption = _joined(
+    lines = comparison.lines(LATENT_DIM, least=2)
+    if lines and len([z for z in _measured(comparison, LATENT_DIM) if as_number(z)]) > 1:
+        caption = _join(
             "As long as a curve stays on the dotted line, the model takes what it is given. Where "
             "it turns flat, more dimensions change nothing: that is how many the data fills at "
             "this beta. Units below dimensions: KL is paid in dimensions whose mean does not move.",
-            len(drawn) > 1 and APART,
+            len(lines) > 1 and APART,
         )
         title = "Dimensions in use against dimensions offered"
         draw = partial(capacity_plot.active_against_latent_dim, comparison)
@@ -133,7 +134,7 @@ def _rankings(comparison: Comparison) -> Iterator[Plot]:
     rankings = [(w, s) for w, s in comparison.rankings() if _several(s)]
     for place, (where, settings) in enumerate(rankings[:MANY], 1):
         more = len(settings) - tradeoff.RANKED
-        caption = _joined(
+        caption = _join(
             "Ordered by validation distortion + beta x rate, lowest first (validation data); the "
             "other panels, on the diagnosis's split, are not what the order is by. A lower loss "
             "and a used code are different goals: a strategy may raise mutual information and the "
@@ -152,7 +153,7 @@ def _planes(comparison: Comparison) -> Iterator[Plot]:
         if split is None:
             continue
         where = where if len(groups) > 1 else ""
-        caption = _joined(
+        caption = _join(
             f"All runs on the {split} split. The black line joins the runs beside which no other "
             "one is as good in both and better in one. Runs on one grey line have the same ELBO, "
             "whether their code is rich (right) or empty (left edge), so the ELBO alone cannot "
@@ -165,10 +166,10 @@ def _planes(comparison: Comparison) -> Iterator[Plot]:
 
 
 def _training(comparison: Comparison) -> Iterator[Plot]:
-    histories = kl_panels.with_history(comparison)
+    histories = kl_panels.kl_histories(comparison)
     if histories:
         more = len(comparison.settings) - len(histories)
-        caption = _joined(
+        caption = _join(
             "One panel a setting, of its run with the lowest seed. A row is a dimension, most used "
             "at the end on top; a row that turns grey dies. One scale of colours for all.",
             more and f" Settings not drawn, for want of room or of a history: {more}.",
@@ -177,7 +178,7 @@ def _training(comparison: Comparison) -> Iterator[Plot]:
         yield Plot("kl_over_training", "KL per dimension over training", caption, draw)
 
 
-def _joined(*sentences: Any) -> str:
+def _join(*sentences: Any) -> str:
     """The sentences that apply: the others are empty, or whatever else is false."""
     return "".join(sentence for sentence in sentences if sentence)
 

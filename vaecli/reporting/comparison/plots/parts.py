@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaecli.diagnosis import reading
+from vaecli.diagnosis.reading import value
 from vaecli.reporting.comparison.groups import Comparison, Setting
+from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.plots import look
 
 # Okabe and Ito's, with a marker each for those who see no colours.
@@ -46,65 +50,77 @@ class Line(NamedTuple):
 
 def lines(comparison: Comparison, *along: str, least: int = 1) -> list[Line]:
     """The lines along swept keys; the first eight have colours, the others are grey."""
-    drawn = []
-    for place, (label, settings) in enumerate(comparison.lines(*along, least=least)):
-        if place < len(COLOURS):
-            drawn.append(Line(clipped(label), settings, COLOURS[place], MARKERS[place]))
-        else:
-            drawn.append(Line("", settings, GREY, "."))
-    return drawn
+    pairs = comparison.lines(*along, least=least)
+    return [
+        Line(clip_label(label), settings, COLOURS[place], MARKERS[place])
+        if place < len(COLOURS)
+        else Line("", settings, GREY, ".")
+        for place, (label, settings) in enumerate(pairs)
+    ]
 
 
-def aside(axes: Axes, place: int, count: int) -> float:
+def sideways_shift(axes: Axes, place: int, count: int) -> float:
     """The factor that shifts line `place` of `count`, so that none hides another; limits set."""
     low, high = axes.get_xlim()
     return (high / low) ** (0.006 * (place - (count - 1) / 2)) if count <= len(COLOURS) else 1.0
 
 
-def grey_lines(drawn_lines: list[Line]) -> str:
+def threshold_of(runs: Iterable[RunRecord], above: float = 0.0) -> float:
+    """The threshold of an active dimension, nats: the first one of a diagnosis that is `above`."""
+    diagnoses = (run.diagnosis for run in runs)
+    usable = (d for d in diagnoses if (value(d, "threshold") or 0.0) > above)
+    return reading.threshold(next(usable, {}))
+
+
+def grey_lines_note(all_lines: list[Line]) -> str:
     """A sentence for the caption if there are more lines than colours."""
-    grey = sum(1 for line in drawn_lines if line.colour == GREY)
+    grey = sum(1 for line in all_lines if line.colour == GREY)
     return f" The other {grey} settings are grey." if grey else ""
 
 
-def headed(axes: Axes, label: str, characters: int) -> None:
+def set_panel_title(axes: Axes, label: str, characters: int) -> None:
     """A panel's title in at most two lines of so many characters; a long word makes it small."""
-    words = folded(label, characters, longest=characters * 3 // 2)
+    words = fold_label(label, characters, longest=characters * 3 // 2)
     longest = max(map(len, words.splitlines()), default=0)
     size = 8.5 * min(1.0, characters / max(longest, 1))
     axes.set_title(words, fontsize=size, color=look.INK, loc="left")
 
 
-def folded(label: str, characters: int, *, longest: int) -> str:
+def fold_label(label: str, characters: int, *, longest: int) -> str:
     """A label in at most two lines of so many characters, broken between words.
 
     longest: of a word, which is cut beyond it.
     """
-    words = " ".join(clipped(word, longest) for word in label.split())
-    between_words = {"break_long_words": False, "break_on_hyphens": False}
-    return "\n".join(
-        textwrap.wrap(words, characters, max_lines=2, placeholder=" …", **between_words)
+    words = " ".join(clip_label(word, longest) for word in label.split())
+    lines = textwrap.wrap(
+        words,
+        characters,
+        max_lines=2,
+        placeholder=" …",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return "\n".join(lines)
 
 
-def legend(drawn: Figure, axes: Axes) -> None:
+def legend(fig: Figure, axes: Axes) -> None:
     """The legend below the axes, if there is something to name; in two columns if they fit."""
     labels = axes.get_legend_handles_labels()[1]
     if labels:
-        look.legend(drawn, columns=2 if sum(sorted(map(len, labels))[-2:]) <= 96 else 1)
+        look.legend(fig, columns=2 if sum(sorted(map(len, labels))[-2:]) <= 96 else 1)
 
 
 def panels(count: int, *, columns: int, each: float, title: str) -> tuple[Figure, list[Axes]]:
     """A figure with `count` axes, each so many inches high, below one bold title."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    drawn, first = look.blank(each * rows + 0.5)
+    fig, first = look.blank(each * rows + 0.5)
     first.remove()
-    grid = [look.plain(axes, 8) for axes in drawn.subplots(rows, columns, squeeze=False).flat]
+    grid = [look.plain(axes, 8) for axes in fig.subplots(rows, columns, squeeze=False).flat]
     for axes in grid[count:]:
         axes.remove()
-    drawn.suptitle(title, x=0.012, ha="left", fontsize=12.5, weight="bold", color=look.INK)
-    return drawn, grid[:count]
+    fig.suptitle(title, x=0.012, ha="left", fontsize=12.5, weight="bold", color=look.INK)
+    return fig, grid[:count]
 
 
 class BetaAxis:
@@ -148,7 +164,7 @@ class BetaAxis:
             axes.axvline(middle, color=look.SOFT, linewidth=0.8, linestyle=(0, (1, 3)))
 
 
-def clipped(label: str, longest: int = LONGEST) -> str:
+def clip_label(label: str, longest: int = LONGEST) -> str:
     """A label of at most `longest` characters, with the signs escaped that matplotlib reads."""
     label = label if len(label) <= longest else f"{label[: longest - 1]}…"
     # A dollar starts mathematics, and a leading underscore hides an entry of the legend.

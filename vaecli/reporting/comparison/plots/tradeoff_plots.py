@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vaecli.diagnosis.figures import called
-from vaecli.reporting.comparison.columns import shown
-from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, beta, names
+from vaecli.reporting.comparison.columns import format_figure
+from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, beta_of, label_settings
 from vaecli.reporting.comparison.plots import parts
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.plots import look, pieces
@@ -45,37 +45,39 @@ def split_of(settings: list[Setting]) -> tuple[str | None, int]:
 def rate_distortion_plane(comparison: Comparison, settings: list[Setting], where: str) -> Figure:
     """All runs of comparable settings in one plane, and a line through the best."""
     split, _ = split_of(settings)
-    drawn, axes = look.figure(
+    fig, axes = look.figure(
         5.4,
-        "Rate and distortion" + (f": {parts.clipped(where)}" if where else ""),
+        "Rate and distortion" + (f": {parts.clip_label(where)}" if where else ""),
         f"Each point is a run ({split} split). Rate: what the code costs; distortion: what is "
         "still wrong with x. Down and to the left is better; grey lines join points of equal ELBO.",
     )
     runs_of = {id(s): [r for r in s.done if _point(r) and r.split == split] for s in settings}
     runs = [run for setting in settings for run in runs_of[id(setting)]]
-    points = [_point(run) for run in runs]
+    points = [point for run in runs if (point := _point(run))]
     _set_limits(axes, points)
     pieces.elbo_lines(axes, "#D4D4D4")
     edge = frontier(points)
     if len(edge) > 1:
         label = "frontier: no run is as good in both and better in one"
         axes.plot(*zip(*edge, strict=True), color=look.INK, linewidth=1.3, zorder=2, label=label)
-    betas = sorted({b for run in runs if (b := beta(run)) is not None})
+    betas = sorted({b for run in runs if (b := beta_of(run)) is not None})
     if BETA in comparison.keys and len(betas) > 1:
         lines = [[s for s in line if id(s) in runs_of] for _, line in comparison.lines(BETA)]
         lines = [line for line in lines if line]
-        labels = names([line[0] for line in lines], without=(BETA,))
+        labels = label_settings([line[0] for line in lines], without=(BETA,))
         by_label = [
             (label, [run for s in line for run in runs_of[id(s)]])
             for label, line in zip(labels, lines, strict=True)
         ]
-        _by_beta(drawn, axes, by_label, betas)
+        _by_beta(fig, axes, by_label, betas)
     else:
-        by_label = [(n, runs_of[id(s)]) for n, s in zip(names(settings), settings, strict=True)]
+        by_label = [
+            (n, runs_of[id(s)]) for n, s in zip(label_settings(settings), settings, strict=True)
+        ]
         _by_setting(axes, by_label)
-    look.labelled(axes, "rate, nats per example", "distortion, nats per example")
-    parts.legend(drawn, axes)
-    return drawn
+    look.label_axes(axes, "rate, nats per example", "distortion, nats per example")
+    parts.legend(fig, axes)
+    return fig
 
 
 def _point(run: RunRecord) -> tuple[float, float] | None:
@@ -100,14 +102,14 @@ def _by_setting(axes: Axes, by_label: list[tuple[str, list[RunRecord]]]) -> None
         style = {"color": parts.GREY, "marker": "."}
         if place < len(parts.COLOURS):
             style = {"color": parts.COLOURS[place], "marker": parts.MARKERS[place]}
-            style["label"] = parts.clipped(label) or None
+            style["label"] = parts.clip_label(label) or None
         if runs:
             style |= {"s": 46, "alpha": 0.85, "linewidths": 0.6, "edgecolors": "white", "zorder": 3}
             axes.scatter(*zip(*map(_point, runs), strict=True), **style)
 
 
 def _by_beta(
-    drawn: Figure, axes: Axes, by_label: list[tuple[str, list[RunRecord]]], betas: list[float]
+    fig: Figure, axes: Axes, by_label: list[tuple[str, list[RunRecord]]], betas: list[float]
 ) -> None:
     """Runs as points; the colour says beta, the shape the other settings."""
     # Beta 0 has no logarithm: colours go by rank.
@@ -116,18 +118,24 @@ def _by_beta(
     style = {"s": 52, "linewidths": 0.6, "edgecolors": look.INK, "zorder": 3}
     dots = None
     for place, (label, runs) in enumerate(by_label):
-        points = [(*_point(run), rank[b]) for run in runs if (b := beta(run)) is not None]
+        points = [
+            (*point, rank[b])
+            for run in runs
+            if (point := _point(run)) and (b := beta_of(run)) is not None
+        ]
         if not points:
             continue
         x, y, colour = zip(*points, strict=True)
         marker = parts.MARKERS[place] if place < len(parts.MARKERS) else "."
         dots = axes.scatter(x, y, c=colour, marker=marker, **colours, **style)
         if label and place < len(parts.MARKERS):
-            axes.scatter([], [], color=look.SOFT, marker=marker, s=46, label=parts.clipped(label))
+            axes.scatter(
+                [], [], color=look.SOFT, marker=marker, s=46, label=parts.clip_label(label)
+            )
     if len(by_label) > len(parts.MARKERS):
         axes.scatter([], [], color=look.SOFT, marker=".", s=46, label="other settings")
     if dots is not None:
-        bar = look.colour_bar(drawn, dots, axes, "beta")
+        bar = look.colour_bar(fig, dots, axes, "beta")
         step = math.ceil(len(betas) / 9)
         bar.set_ticks(range(0, len(betas), step), labels=[f"{b:.4g}" for b in betas[::step]])
 
@@ -135,17 +143,17 @@ def _by_beta(
 def ranked(where: str, settings: list[Setting]) -> Figure:
     """Settings by rising validation loss; one panel for each figure, the loss first."""
     settings = settings[:RANKED]
-    labels = [parts.folded(name, 34, longest=34) for name in names(settings)]
+    labels = [parts.fold_label(name, 34, longest=34) for name in label_settings(settings)]
     keys = ["validation_loss", *BESIDE]
     keys = [key for key in keys if any(s.mean(key) is not None for s in settings)]
-    title = "Ranked by validation loss" + (f" at {parts.clipped(where)}" if where else "")
+    title = "Ranked by validation loss" + (f" at {parts.clip_label(where)}" if where else "")
     each = 0.9 + 0.36 * max(len(settings), 2)
-    drawn, grid = parts.panels(len(keys), columns=len(keys), each=each, title=title)
+    fig, grid = parts.panels(len(keys), columns=len(keys), each=each, title=title)
     for axes, key in zip(grid, keys, strict=True):
         _ranking(axes, settings, key)
         named = labels if key == keys[0] else [""] * len(settings)
         axes.set_yticks(range(len(settings)), named, fontsize=9)
-    return drawn
+    return fig
 
 
 def _ranking(axes: Axes, settings: list[Setting], key: str) -> None:
@@ -153,20 +161,20 @@ def _ranking(axes: Axes, settings: list[Setting], key: str) -> None:
     is_order = key == "validation_loss"
     figure = called(key)
     assert figure is not None, key
-    values = [value for setting in settings for value in setting.known(key)]
+    values = [value for setting in settings for value in setting.run_figures(key)]
     # Figures beside the loss have a zero that means something.
     low, high = min(values + [0.0] * (not is_order)), max(values + [0.0] * (not is_order))
     room = (high - low) or 1.0
     axes.set_xlim(low - 0.12 * room, high + 0.6 * room)
     colour = look.MARK if is_order else look.ACTIVE
     for row, setting in enumerate(settings):
-        dots, mean = setting.known(key), setting.mean(key)
+        dots, mean = setting.run_figures(key), setting.mean(key)
         if mean is None:
             continue
         axes.scatter(dots, [row] * len(dots), color=colour, s=22, alpha=0.6, linewidths=0)
         axes.plot([mean, mean], [row - 0.22, row + 0.22], color=colour, linewidth=2.4)
         digits = 1 if figure.digits == 0 and mean % 1 else figure.digits
-        words = shown(mean, figure, digits=digits)
+        words = format_figure(mean, figure, digits=digits)
         style = {"fontsize": 8.5, "va": "center", "color": look.INK}
         look.note(axes, words, (max(dots), row), (6, 0), **style)
     axes.set_ylim(len(settings) - 0.5, -0.5)

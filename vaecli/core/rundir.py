@@ -142,19 +142,14 @@ class RunDirectory:
             os.fsync(file.fileno())
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line that was cut off is dropped."""
+        """The rows of metrics.jsonl; [] if there is none. Raises UsageError for a damaged line."""
+        path = self.path / "metrics.jsonl"
         try:
-            lines = text_of(self.path / "metrics.jsonl").splitlines(True)
-            rows = [json.loads(line) for line in lines if line.endswith("\n")]
-            if not all(_is_row(row) for row in rows):
-                raise ValueError("a line is no row")
+            return read_rows(path)
         except FileNotFoundError:
             return []
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(
-                "run", self.path / "metrics.jsonl", f"is damaged ({error})", "remove that line"
-            ) from error
-        return rows
+            raise UsageError("run", path, f"is damaged ({error})", "remove that line") from error
 
     def keep_rows_until(self, step: int) -> None:
         """Drop rows of updates that a resumed run will make again."""
@@ -162,8 +157,27 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _is_row(row: Any) -> bool:
-    return (
+def read_rows(path: Path, *, lenient: bool = False) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl; a last line that was cut off is left out.
+
+    lenient: leave out every damaged line. Otherwise raises ValueError or RecursionError for one;
+    OSError or ValueError for a file that cannot be read.
+    """
+    rows = []
+    for line in text_of(path, errors="replace" if lenient else "strict").splitlines(True):
+        try:
+            if line.endswith("\n"):
+                rows.append(_row(line))
+        except (ValueError, RecursionError):
+            if not lenient:
+                raise
+    return rows
+
+
+def _row(line: str) -> dict[str, Any]:
+    """A row: numbers and lists of numbers, any of which may be null. Raises ValueError."""
+    row = json.loads(line)
+    is_row = (
         isinstance(row, dict)
         and type(row.get("step")) is int
         and all(
@@ -172,6 +186,9 @@ def _is_row(row: Any) -> bool:
         )
         and isinstance(row.get("kl_per_dim", []), list)
     )
+    if not is_row:
+        raise ValueError("a line is no row")
+    return row
 
 
 def _is_figure(value: Any) -> bool:

@@ -5,37 +5,17 @@ from __future__ import annotations
 import unicodedata
 
 from vaecli.core.errors import printable
-from vaecli.reporting.comparison.columns import format_spread, format_statuses, present_columns
+from vaecli.reporting.comparison.columns import present_columns
 from vaecli.reporting.comparison.groups import Comparison
-from vaecli.reporting.comparison.swept import format_value
-from vaecli.reporting.comparison.tables import endings, format_run_count
+from vaecli.reporting.comparison.tables import endings, setting_cells
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",
-    "`": r"\`{}",
-    # At the start of a row they would be an argument of the \\ before it.
-    "[": "{[}",
-    "*": "{*}",
-    "-": "-{}",  # no ligatures: -- is two
-    "±": r"$\pm$",
-    "–": "--",
-    "…": r"\ldots{}",
-    "×": r"$\times$",
-}
-_NEEDS = r"% needs \usepackage{booktabs}"
+_NAMED = {"\\": "backslash", "~": "asciitilde", "^": "asciicircum"}
+_NAMED |= {"<": "less", ">": "greater", "|": "bar"}
+_SPECIAL = {sign: f"\\{sign}" for sign in "{}$&#%_"}
+_SPECIAL |= {sign: f"\\text{name}{{}}" for sign, name in _NAMED.items()}
+_SPECIAL |= {"[": "{[}", "*": "{*}"}  # at the start of a row: an argument of the \\ before it
+_SPECIAL |= {"-": "-{}", "`": r"\`{}", '"': "''"}  # no ligatures
+_SPECIAL |= {"±": r"$\pm$", "–": "--", "…": r"\ldots{}", "×": r"$\times$"}
 # Letters beyond ASCII that LaTeX's default encoding can set: these, and ASCII ones with an accent
 # (grave, acute, circumflex, tilde, macron, breve, dot, diaeresis, ring, double acute, caron,
 # cedilla).
@@ -45,31 +25,25 @@ _ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u
 
 def comparison_latex(comparison: Comparison) -> str:
     """The table of settings; runs that did not finish are in comments below, with their reasons."""
-    columns = [c for c in present_columns(comparison) if "latex" in c.shown_in]
-    head = [*map(escaped_latex, comparison.keys), "Runs", "Status"]
-    head += [escaped_latex(column.column) for column in columns]
-    rows = []
+    figures = [f for f in present_columns(comparison) if "latex" in f.shown_in]
+    head = [*comparison.keys, "Runs", "Status", *(figure.column for figure in figures)]
+    words = len(head) - len(figures)  # cells before the figures
+    rows = [list(map(escaped_latex, head))]
     for setting in comparison.settings:
-        of = len(setting.done)
-        cells = ["–" if v is None else format_value(v) for v in setting.values.values()]
-        cells += [format_run_count(setting), format_statuses(setting)]
-        cells = [escaped_latex(cell) for cell in cells]
-        for column in columns:
-            words = format_spread(setting.figure(column.key), column, of=of, missing="–")
-            cells.append(_number(words))
-        rows.append(cells)
-    spec = "l" * len(comparison.keys) + "rl" + "r" * len(columns)
-    lines = [_NEEDS, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", _row(head), r"\midrule"]
-    lines += [_row(cells) for cells in rows]
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    ended = (printable(" ".join(words.split())) for words in endings(comparison))
-    lines += [f"% did not finish: {words}" for words in ended]
+        cells = list(map(escaped_latex, setting_cells(comparison, setting, figures)))
+        minus = [cell.replace("-{}", "$-$") for cell in cells[words:]]  # a true minus sign
+        rows.append(cells[:words] + minus)
+    lines = [" & ".join(cells) + r" \\" for cells in rows]
+    spec = "l" * len(comparison.keys) + "rl" + "r" * len(figures)
+    opening = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{spec}}}", r"\toprule"]
+    lines = [*opening, lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
+    lines += [f"% did not finish: {printable(' '.join(e.split()))}" for e in endings(comparison)]
     return "\n".join(lines) + "\n"
 
 
 def escaped_latex(words: str) -> str:
     """Text that LaTeX sets as it is written; signs beyond Latin become their code point."""
-    return "".join(_escaped(c) for c in " ".join(words.split()))
+    return "".join(map(_escaped, " ".join(words.split())))
 
 
 def _escaped(character: str) -> str:
@@ -78,16 +52,5 @@ def _escaped(character: str) -> str:
     if character.isascii():
         return character if character.isprintable() else "?"
     letter, *accents = unicodedata.normalize("NFD", character)
-    accented = letter.isascii() and len(accents) == 1 and accents[0] in _ACCENTS
-    if character in _LETTERS or (accented and ord(character) < 0x180):
-        return character
-    return f"U+{ord(character):04X}"
-
-
-def _number(words: str) -> str:
-    """A figure with a true minus sign."""
-    return words if words == "" else escaped_latex(words).replace("-{}", "$-$")
-
-
-def _row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    accented = letter.isascii() and "".join(accents) in _ACCENTS and ord(character) < 0x180
+    return character if accented or character in _LETTERS else f"U+{ord(character):04X}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -15,8 +14,8 @@ from typing import Any
 import yaml
 
 from vaecli.config.identity import flat
-from vaecli.core.rundir import SUMMARY, RunState
-from vaecli.core.untrusted import glance, text_of, yaml_text
+from vaecli.core.rundir import SUMMARY, RunState, read_rows
+from vaecli.core.untrusted import glance, yaml_text
 from vaecli.diagnosis.figures import FIGURES, called
 from vaecli.diagnosis.reading import value
 
@@ -87,11 +86,9 @@ class RunRecord:
     def history(self) -> list[dict[str, Any]]:
         """Rows of metrics.jsonl; those that cannot be read are left out. Read at every call."""
         try:
-            text = text_of(self.directory / "metrics.jsonl", errors="replace")
+            return read_rows(self.directory / "metrics.jsonl", lenient=True)
         except (OSError, ValueError):
             return []
-        rows = (_parsed(line) for line in text.splitlines())
-        return [row for row in rows if isinstance(row, dict)]
 
     def figure(self, key: str) -> float | None:
         """A figure of the summary, or of the diagnosis; None if it is unknown or not finite.
@@ -179,11 +176,4 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml.load(yaml_text(path), _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        return None
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=lambda _: math.nan)
-    except (ValueError, RecursionError):
         return None

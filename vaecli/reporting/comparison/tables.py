@@ -81,7 +81,7 @@ def comparison_markdown(comparison: Comparison, title: str) -> str:
     aligned = [*(":--" for _ in comparison.keys), "--:", ":--", *("--:" for _ in columns)]
     lines = [f"# {escaped_markdown(title)}", "", _row(map(escaped_markdown, head)), _row(aligned)]
     for setting in comparison.settings:
-        lines.append(_row(map(escaped_markdown, _cells(comparison, setting, columns))))
+        lines.append(_row(map(escaped_markdown, setting_cells(comparison, setting, columns))))
     lines += ["", escaped_markdown(f"{UNIT} {note(comparison)}"), ""]
     if comparison.unfinished:
         lines += ["## Did not finish", ""]
@@ -111,7 +111,8 @@ def escaped_markdown(words: object) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cells(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
+def setting_cells(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
+    """The row of a setting: swept values, number of runs, status, figures."""
     figures = [
         format_spread(setting.figure(c.key), c, of=len(setting.done), missing="–") for c in columns
     ]

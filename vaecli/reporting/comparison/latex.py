@@ -5,10 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 from vaecli.core.errors import printable
-from vaecli.reporting.comparison.columns import format_spread, format_statuses, present_columns
+from vaecli.reporting.comparison.columns import format_spread, present_columns
 from vaecli.reporting.comparison.groups import Comparison
-from vaecli.reporting.comparison.swept import format_value
-from vaecli.reporting.comparison.tables import endings, format_run_count
+from vaecli.reporting.comparison.tables import endings, setting_cells
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -51,9 +50,7 @@ def comparison_latex(comparison: Comparison) -> str:
     rows = []
     for setting in comparison.settings:
         of = len(setting.done)
-        cells = ["–" if v is None else format_value(v) for v in setting.values.values()]
-        cells += [format_run_count(setting), format_statuses(setting)]
-        cells = [escaped_latex(cell) for cell in cells]
+        cells = [escaped_latex(cell) for cell in setting_cells(setting)]
         for column in columns:
             words = format_spread(setting.figure(column.key), column, of=of, missing="–")
             cells.append(_number(words))

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.core.answer import answering
-from vaecli.core.errors import WRONG_USE, UsageError, require
+from vaecli.core.answer import Parser, answering
+from vaecli.core.errors import UsageError, require
 
 if TYPE_CHECKING:
     from vaecli.reporting.comparison.groups import Comparison
@@ -48,21 +48,8 @@ def _main(arguments: list[str]) -> int:
     return answer.code
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        print(
-            f"vae-compare: {message}\n  `vae-compare --help` lists the arguments", file=sys.stderr
-        )
-        raise SystemExit(WRONG_USE)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="vae-compare",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("vae-compare", DESCRIPTION, EXAMPLES)
     parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="where runs are")
     parser.add_argument(
         "--format",

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaecli.core.answer import answering
-from vaecli.core.errors import DONE, WRONG_USE, require
+from vaecli.core.answer import Parser, answering
+from vaecli.core.errors import DONE, require
 
 if TYPE_CHECKING:
     from vaecli.runs.rediagnose import Diagnosed
@@ -51,21 +51,8 @@ def _main(arguments: list[str]) -> int:
     return answer.code
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        print(
-            f"vae-diagnose: {message}\n  `vae-diagnose --help` lists the arguments", file=sys.stderr
-        )
-        raise SystemExit(WRONG_USE)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="vae-diagnose",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("vae-diagnose", DESCRIPTION, EXAMPLES)
     parser.add_argument(
         "what",
         nargs="*",

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 from vaecli.core.errors import DONE, FAILED, INTERRUPTED, WRONG_USE, UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a wrong flag in two lines."""
+
+    def __init__(self, prog: str, description: str, examples: str):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, None, description, examples, formatter_class=layout)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the refusal and exit."""
+        print(
+            f"{self.prog}: {message}\n  `{self.prog} --help` lists the arguments", file=sys.stderr
+        )
+        raise SystemExit(WRONG_USE)
 
 
 @dataclass

@@ -57,15 +57,8 @@ class ProgressBar:
     """
 
     def __init__(self, total: int, start: int):
-        self._bar = tqdm(
-            total=total,
-            initial=start,
-            disable=None,
-            file=sys.stderr,
-            dynamic_ncols=True,
-            unit="step",
-            leave=False,
-        )
+        look = {"unit": "step", "dynamic_ncols": True, "leave": False}
+        self._bar = tqdm(total=total, initial=start, disable=None, file=sys.stderr, **look)
         self._active = ""
 
     def window(self, step: int, means: dict[str, float]) -> None:
@@ -174,10 +167,7 @@ def verdict_lines(diagnosis: dict[str, Any]) -> list[str]:
         *_information(diagnosis.get("information"), diagnosis["rate"]),
         *_likelihood(diagnosis.get("likelihood")),
     ]
-    sentences = [
-        *diagnosis.get("verdict", []),
-        diagnosis.get("prediction", {}).get("sentence", ""),
-    ]
+    sentences = [*diagnosis.get("verdict", []), diagnosis.get("prediction", {}).get("sentence", "")]
     for sentence in sentences:
         lines += textwrap.wrap(sentence, WIDTH)
     lines += _theory(diagnosis.get("theory", {}).get("linear_vae"))

@@ -62,9 +62,8 @@ class TensorBoard:
         self._history = [row for row in rows if row["step"] < first]
         self._drawn = len(self._history)  # rows that the last heat map showed
         self._step = max((row["step"] for row in self._history), default=0)
-        self._writer: SummaryWriter | None = SummaryWriter(
-            str(self._directory), purge_step=purge_step
-        )
+        path = str(self._directory)
+        self._writer: SummaryWriter | None = SummaryWriter(path, purge_step=purge_step)
         self._write_hparams(hparams)
         self._writer.add_custom_scalars(_layout(latent_dim))
         for row in rows[len(self._history) :]:  # purged, though they will not be made anew
@@ -202,9 +201,7 @@ class TensorBoard:
         from PIL import Image
 
         # protobuf adds the messages to the module when it is imported.
-        from tensorboard.compat.proto.summary_pb2 import (
-            Summary,  # pyright: ignore[reportAttributeAccessIssue]
-        )
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, format="PNG", compress_level=3)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vaecli.diagnosis.figures import Figure, compared
 from vaecli.reporting.comparison.groups import Comparison, Setting, Spread
 from vaecli.reporting.comparison.runs import RunRecord
+from vaecli.reporting.comparison.swept import format_value
 
 UNIT = (
     "Figures are in nats per example: summed over pixels or tokens, and over latent dimensions, "
@@ -21,6 +24,11 @@ def shared_figure(comparison: Comparison, key: str) -> float | None:
     """The figure that all finished runs agree in; None if they do not, or one lacks it."""
     figures = {run.figure(key) for run in comparison.done}
     return figures.pop() if len(figures) == 1 else None
+
+
+def format_values(values: dict[str, Any]) -> list[str]:
+    """The values of the swept keys; a dash for one that a run lacks."""
+    return ["–" if value is None else format_value(value) for value in values.values()]
 
 
 def format_figure(

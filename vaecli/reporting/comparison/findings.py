@@ -8,13 +8,7 @@ from collections.abc import Iterator
 from vaecli.core.rundir import RunState
 from vaecli.diagnosis.reading import value
 from vaecli.diagnosis.status import Status
-from vaecli.reporting.comparison.groups import (
-    BETA,
-    LATENT_DIM,
-    Comparison,
-    Setting,
-    label_settings,
-)
+from vaecli.reporting.comparison.groups import BETA, LATENT_DIM, Comparison, Setting, label_settings
 from vaecli.reporting.comparison.runs import RunRecord
 from vaecli.reporting.comparison.swept import as_number, format_value
 

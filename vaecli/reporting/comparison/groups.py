@@ -37,13 +37,10 @@ class Spread(NamedTuple):
     n: int
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Runs that agree in everything but their seed."""
+class _Ended:
+    """Runs by their end."""
 
-    values: dict[str, Any]  # swept key -> value; None where a run has none
     runs: tuple[RunRecord, ...]
-    choices: dict[str, str] = field(default_factory=dict)  # group -> option
 
     @cached_property
     def done(self) -> tuple[RunRecord, ...]:
@@ -54,6 +51,15 @@ class Setting:
     def unfinished(self) -> tuple[RunRecord, ...]:
         """The runs that did not."""
         return tuple(run for run in self.runs if not run.done)
+
+
+@dataclass(frozen=True)
+class Setting(_Ended):
+    """Runs that agree in everything but their seed."""
+
+    values: dict[str, Any]  # swept key -> value; None where a run has none
+    runs: tuple[RunRecord, ...]
+    choices: dict[str, str] = field(default_factory=dict)  # group -> option
 
     @property
     def statuses(self) -> list[tuple[str, int]]:
@@ -82,7 +88,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(_Ended):
     """Runs, the keys in which they differ, and the settings that these make."""
 
     runs: tuple[RunRecord, ...]
@@ -94,16 +100,6 @@ class Comparison:
     def repeated(self) -> bool:
         """True if some setting has several runs."""
         return len(self.settings) < len(self.runs)
-
-    @cached_property
-    def done(self) -> tuple[RunRecord, ...]:
-        """The runs that finished."""
-        return tuple(run for run in self.runs if run.done)
-
-    @cached_property
-    def unfinished(self) -> tuple[RunRecord, ...]:
-        """The runs that did not."""
-        return tuple(run for run in self.runs if not run.done)
 
     def label_of(self, run: RunRecord) -> str:
         """The values that distinguish a run, "beta=4, seed=1"; "" if none do."""
@@ -238,9 +234,7 @@ def _label(setting: Setting, keys: list[str]) -> str:
         if len(keys) <= 2 or key not in GROUPS:
             parts.append(f"{short_key(key, keys)}={format_value(value)}")
         else:
-            parts.append(
-                f"{format_value(value)} {key}" if key == "decoder" else format_value(value)
-            )
+            parts.append(format_value(value) + (" decoder" if key == "decoder" else ""))
     return ", ".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from vaecli.core.errors import printable
-from vaecli.reporting.comparison.columns import present_columns
+from vaecli.reporting.comparison.columns import format_spread, present_columns
 from vaecli.reporting.comparison.groups import Comparison
 from vaecli.reporting.comparison.tables import endings, setting_cells
 
@@ -27,12 +27,13 @@ def comparison_latex(comparison: Comparison) -> str:
     """The table of settings; runs that did not finish are in comments below, with their reasons."""
     figures = [f for f in present_columns(comparison) if "latex" in f.shown_in]
     head = [*comparison.keys, "Runs", "Status", *(figure.column for figure in figures)]
-    words = len(head) - len(figures)  # cells before the figures
     rows = [list(map(escaped_latex, head))]
     for setting in comparison.settings:
-        cells = list(map(escaped_latex, setting_cells(comparison, setting, figures)))
-        minus = [cell.replace("-{}", "$-$") for cell in cells[words:]]  # a true minus sign
-        rows.append(cells[:words] + minus)
+        of, cells = len(setting.done), list(map(escaped_latex, setting_cells(setting)))
+        spreads = (format_spread(setting.figure(f.key), f, of=of, missing="–") for f in figures)
+        # A figure gets a true minus sign.
+        cells += [escaped_latex(words).replace("-{}", "$-$") for words in spreads]
+        rows.append(cells)
     lines = [" & ".join(cells) + r" \\" for cells in rows]
     spec = "l" * len(comparison.keys) + "rl" + "r" * len(figures)
     opening = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{spec}}}", r"\toprule"]

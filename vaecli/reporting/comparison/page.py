@@ -20,6 +20,7 @@ from vaecli.reporting.comparison.columns import (
     format_ending,
     format_figure,
     format_spread,
+    format_values,
     present_columns,
     shared_figure,
 )
@@ -31,8 +32,8 @@ from vaecli.reporting.comparison.swept import format_value
 from vaecli.reporting.comparison.tables import (
     comparison_csv,
     comparison_markdown,
-    format_run_count,
     note,
+    run_count,
 )
 from vaecli.reporting.page.page import Picture
 from vaecli.reporting.render import render
@@ -108,7 +109,7 @@ def comparison_html(comparison: Comparison, directory: Path, title: str) -> str:
         "keys": list(comparison.keys),
         "columns": [(_heading(c, total), c.column, c.explanation) for c in columns],
         "repeated": comparison.repeated,
-        "settings": [_setting_row(comparison, s, columns) for s in comparison.settings],
+        "settings": [_setting_row(s, columns) for s in comparison.settings],
         "note": note(comparison),
         "runs": runs,
         "seeds": any(run.seed is not None for run in comparison.runs),
@@ -126,12 +127,12 @@ def _heading(column: Figure, total: float | None) -> str:
     return column.column
 
 
-def _setting_row(comparison: Comparison, setting: Setting, columns: list[Figure]) -> SettingRow:
+def _setting_row(setting: Setting, columns: list[Figure]) -> SettingRow:
     done = len(setting.done)
     one = len(setting.runs) == 1
     return SettingRow(
-        values=_values(comparison, setting.values),
-        runs=format_run_count(setting),
+        values=format_values(setting.values),
+        runs=run_count(setting),
         badges=[(s, s if one else f"{s} {count}") for s, count in setting.statuses],
         figures=[format_spread(setting.figure(c.key), c, of=done, missing="–") for c in columns],
         finished=done > 0,
@@ -149,7 +150,7 @@ def _run_row(
         name=run.name,
         label=comparison.label_of(run) or run.name,
         href=_href(run, directory),
-        values=_values(comparison, values),
+        values=format_values(values),
         seed="" if run.seed is None else format_value(run.seed),
         status=run.status,
         figures=[format_figure(run.figure(c.key), c, missing="–") for c in columns],
@@ -157,10 +158,6 @@ def _run_row(
         end=format_ending(run),
         finished=run.done,
     )
-
-
-def _values(comparison: Comparison, values: dict[str, Any]) -> list[str]:
-    return ["–" if values[key] is None else format_value(values[key]) for key in comparison.keys]
 
 
 def _href(run: RunRecord, directory: Path) -> str:

@@ -78,10 +78,9 @@ def _choices(runs: list[RunRecord]) -> list[dict[str, str]]:
     choices = []
     for run, file in zip(runs, _files(runs), strict=True):
         config = run.config or {}
-        chosen = {g: format_value(run.overrides[g]) for g in GROUPS if g in run.overrides}
-        chosen |= {
-            g: format_value(config[k]) for g, k in GROUPS.items() if config.get(k) is not None
-        }
+        typed = {g: run.overrides[g] for g in GROUPS if g in run.overrides}
+        resolved = {g: config[k] for g, k in GROUPS.items() if config.get(k) is not None}
+        chosen = {g: format_value(option) for g, option in (typed | resolved).items()}
         switched_on = [key for key, on in config.items() if on is True]
         used = [key.rpartition(".")[2] for key in switched_on if key.startswith("strategy.use.")]
         if used:

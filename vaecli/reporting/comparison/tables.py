@@ -15,6 +15,7 @@ from vaecli.reporting.comparison.columns import (
     format_figure,
     format_spread,
     format_statuses,
+    format_values,
     present_columns,
     shared_figure,
 )
@@ -37,8 +38,8 @@ def comparison_csv(comparison: Comparison) -> str:
     writer.writerow([*map(printable, comparison.keys), *head])
     for run, values in zip(comparison.runs, comparison.values, strict=True):
         status = run.status if run.done else run.summary.get("status") or ""
-        cells = [_value_or_blank(values[key]) for key in comparison.keys]
-        cells += [_value_or_blank(run.seed), run.state, status]
+        cells = [_or_blank(values[key]) for key in comparison.keys]
+        cells += [_or_blank(run.seed), run.state, status]
         cells += [_full_digits(run.figure(figure)) for figure in (*figures, "stacked")]
         cells += [run.reason, run.name]
         writer.writerow([printable(str(cell)) for cell in cells])
@@ -81,7 +82,9 @@ def comparison_markdown(comparison: Comparison, title: str) -> str:
     aligned = [*(":--" for _ in comparison.keys), "--:", ":--", *("--:" for _ in columns)]
     lines = [f"# {escaped_markdown(title)}", "", _row(map(escaped_markdown, head)), _row(aligned)]
     for setting in comparison.settings:
-        lines.append(_row(map(escaped_markdown, setting_cells(comparison, setting, columns))))
+        done, cells = len(setting.done), setting_cells(setting)
+        cells += [format_spread(setting.figure(c.key), c, of=done, missing="–") for c in columns]
+        lines.append(_row(map(escaped_markdown, cells)))
     lines += ["", escaped_markdown(f"{UNIT} {note(comparison)}"), ""]
     if comparison.unfinished:
         lines += ["## Did not finish", ""]
@@ -97,7 +100,7 @@ def note(comparison: Comparison) -> str:
     return ((words if comparison.repeated else "") + ended).strip()
 
 
-def format_run_count(setting: Setting) -> str:
+def run_count(setting: Setting) -> str:
     """The number of runs of a setting, and of those that finished if it is another."""
     done, runs = len(setting.done), len(setting.runs)
     return str(runs) if done == runs else f"{done} of {runs}"
@@ -111,21 +114,9 @@ def escaped_markdown(words: object) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def setting_cells(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
-    """The row of a setting: swept values, number of runs, status, figures."""
-    figures = [
-        format_spread(setting.figure(c.key), c, of=len(setting.done), missing="–") for c in columns
-    ]
-    return [
-        *_values(comparison, setting.values),
-        format_run_count(setting),
-        format_statuses(setting),
-        *figures,
-    ]
-
-
-def _values(comparison: Comparison, values: dict[str, Any]) -> list[str]:
-    return ["–" if values[k] is None else format_value(values[k]) for k in comparison.keys]
+def setting_cells(setting: Setting) -> list[str]:
+    """The cells of a setting before its figures: swept values, runs, statuses."""
+    return [*format_values(setting.values), run_count(setting), format_statuses(setting)]
 
 
 def endings(comparison: Comparison) -> list[str]:
@@ -151,20 +142,18 @@ def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
         named["active_dimensions"] = f"active/{total:g}"
     if comparison.repeated:
         head = [*keys, "n", "status"]
-        rows = [_console_setting(comparison, setting, columns) for setting in comparison.settings]
+        rows = [_console_setting(setting, columns) for setting in comparison.settings]
     else:
         seeds = len({format_value(run.seed) for run in comparison.runs}) > 1
         head = [*keys, *(["seed"] if seeds else []), "status"]
         rows = [
-            _console_run(comparison, run, values, columns, seeds=seeds)
+            _console_run(run, values, columns, seeds=seeds)
             for run, values in zip(comparison.runs, comparison.values, strict=True)
         ]
     if not keys:  # nothing else was swept
         if comparison.repeated:
             head.insert(0, "seeds")
-            first = [
-                ", ".join(_value_or_blank(run.seed) for run in s.runs) for s in comparison.settings
-            ]
+            first = [", ".join(_or_blank(run.seed) for run in s.runs) for s in comparison.settings]
         else:
             head.insert(0, "run")
             first = [run.name for run in comparison.runs]
@@ -182,29 +171,24 @@ def _console(comparison: Comparison, columns: list[Figure]) -> list[str]:
     ]
 
 
-def _console_setting(comparison: Comparison, setting: Setting, columns: list[Figure]) -> list[str]:
+def _console_setting(setting: Setting, columns: list[Figure]) -> list[str]:
     of = len(setting.done)
     pairs = [(setting.figure(c.key), c) for c in columns]
     # A spread of the time says more of the machine than of the setting.
     pairs = [(f and f._replace(deviation=None) if c.key == "seconds" else f, c) for f, c in pairs]
     figures = [format_spread(f, c, of=of, missing="-", sign="±") for f, c in pairs]
-    values = _values(comparison, setting.values)
-    return [*values, format_run_count(setting), format_statuses(setting, brief=True), *figures]
+    values = format_values(setting.values)
+    return [*values, run_count(setting), format_statuses(setting, brief=True), *figures]
 
 
 def _console_run(
-    comparison: Comparison,
-    run: RunRecord,
-    values: dict[str, Any],
-    columns: list[Figure],
-    *,
-    seeds: bool,
+    run: RunRecord, values: dict[str, Any], columns: list[Figure], *, seeds: bool
 ) -> list[str]:
-    seed = [_value_or_blank(run.seed)] if seeds else []
+    seed = [_or_blank(run.seed)] if seeds else []
     figures = [
         format_figure(run.figure(c.key) if run.done else None, c, missing="-") for c in columns
     ]
-    return [*_values(comparison, values), *seed, run.status, *figures]
+    return [*format_values(values), *seed, run.status, *figures]
 
 
 def _is_uninformative(comparison: Comparison, column: Figure) -> bool:
@@ -220,7 +204,7 @@ def _clip(words: str, longest: int = LONGEST) -> str:
     return words if len(words) <= longest else f"{words[: longest - 1]}…"
 
 
-def _value_or_blank(value: Any) -> str:
+def _or_blank(value: Any) -> str:
     return "" if value is None else format_value(value)
 
 

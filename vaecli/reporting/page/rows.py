@@ -152,9 +152,7 @@ def _theory_rows(diagnosis: dict) -> list[TheoryRow]:
     rows = []
     for row in leaf(diagnosis, "theory", "linear_vae") or []:
         theory, measured = row.get("theory"), row.get("measured")
-        difference = None
-        if theory is not None and measured is not None:
-            difference = float(measured - theory)
+        difference = None if theory is None or measured is None else float(measured - theory)
         measured = with_error(measured, row.get("standard_error"))
         rows.append(TheoryRow(_theory_name(str(row.get("figure"))), theory, measured, difference))
     return rows

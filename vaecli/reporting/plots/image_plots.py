@@ -8,7 +8,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.reporting.plots import look
 from vaecli.reporting.plots.mosaic import mosaic
 
@@ -49,10 +48,7 @@ def samples(pictures: Tensor) -> Figure:
 
 
 def traversals(
-    pictures: Tensor,
-    traversed: list[int],
-    kl: list[float | None],
-    threshold: float = DEFAULT_THRESHOLD,
+    pictures: Tensor, traversed: list[int], kl: list[float | None], threshold: float
 ) -> Figure:
     """One dimension moved per row: pictures (dims, steps, C, H, W); kl (Z,) nats, for the labels.
 

@@ -55,13 +55,12 @@ def spectrum_plot(
         place = {"xycoords": ("data", "axes fraction")}
         look.note(axes, f"{latent_dim} latents", (at, 1), (4, -4), **place, **style)
     right = {"xycoords": ("axes fraction", "data"), "ha": "right"}
+    style = {"fontsize": 8.5, "color": look.SOFT}
     for level in betas:
         if level != beta and floor < level < values[0]:
             axes.axhline(level, color=look.SOFT, linewidth=0.8, linestyle=":")
-            style = {"fontsize": 8.5, "color": look.SOFT}
-            look.note(
-                axes, f"beta {level:g}: {above(level)}", (1, level), (-4, 2), **right, **style
-            )
+            words = f"beta {level:g}: {above(level)}"
+            look.note(axes, words, (1, level), (-4, 2), **right, **style)
     shown = [values[values > floor][-1], values[0] / 10]
     if beta > floor:
         shown.append(beta)

@@ -11,7 +11,7 @@ from vaecli.diagnosis.figures import DEFAULT_THRESHOLD
 from vaecli.reporting.plots import heat, look, pieces
 
 
-def kl_heatmap(history: list[dict], threshold: float = DEFAULT_THRESHOLD) -> Figure:
+def kl_heatmap(history: list[dict], threshold: float) -> Figure:
     """KL of each dimension at each evaluation; grey below `threshold` nats, colour above it."""
     fig, axes = look.figure(
         4.8,
@@ -70,14 +70,8 @@ def active_over_training(
     top = max([total, 1, *dimensions[np.isfinite(dimensions)], *units[np.isfinite(units)]])
     _degrees_of_collapse(axes, total, top)
     disc, square = ("o", "s") if len(epochs) <= 80 else ("", "")
-    style = {
-        "color": look.SECOND,
-        "linewidth": 2,
-        "linestyle": "--",
-        "marker": square,
-        "markersize": 3.5,
-    }
-    axes.plot(epochs, units, label="active units: Var_x[mu_j] > 0.01", **style)
+    style = {"color": look.SECOND, "linewidth": 2, "marker": square, "markersize": 3.5}
+    axes.plot(epochs, units, "--", label="active units: Var_x[mu_j] > 0.01", **style)
     style = {"color": look.ACTIVE, "linewidth": 2.2, "marker": disc, "markersize": 4}
     label = f"active dimensions: KL_j > {threshold:g} nats"
     axes.plot(epochs, dimensions, label=label, **style)
@@ -89,9 +83,8 @@ def active_over_training(
         axes.text(at, 0.72 * top, " collapsed: no dimension active ", ha=side, **style)
     axes.set_ylim(0, 1.12 * top)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    look.label_axes(
-        axes, "epoch", f"dimensions in use, of {total}" if total else "dimensions in use"
-    )
+    of_all = f", of {total}" if total else ""
+    look.label_axes(axes, "epoch", f"dimensions in use{of_all}")
     beta = heat.column(history, "beta")
     if np.isfinite(beta).any() and np.nanmax(beta) - np.nanmin(beta) > 1e-9:
         twin = axes.twinx()

@@ -153,15 +153,8 @@ def _whole_code(axes: Axes, diagnosis: dict, keys: list[str]) -> None:
     """The rises of distortion when the whole code is replaced, with their standard errors."""
     rises = [value(diagnosis, "latent_use", key) or 0.0 for key in keys]
     errors = [error(diagnosis, "latent_use", key) or 0.0 for key in keys]
-    axes.bar(
-        range(len(keys)),
-        rises,
-        yerr=errors,
-        width=0.7,
-        color=look.SECOND,
-        ecolor=look.INK,
-        capsize=3,
-    )
+    style = {"width": 0.7, "color": look.SECOND, "ecolor": look.INK, "capsize": 3}
+    axes.bar(range(len(keys)), rises, yerr=errors, **style)
     ends = [(r - e, r + e) for r, e in zip(rises, errors, strict=True)]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     axes.set_ylim(min(1.2 * low, 0), 1.16 * max(high, LEAST_SCALE))

@@ -41,9 +41,7 @@ def active_against_beta(comparison: Comparison) -> Figure:
     scale.apply(axes, *near)
     tops = [1.0]
     for place, line in enumerate(all_lines):
-        tops.append(
-            _active_line(axes, scale, line, parts.sideways_shift(axes, place, len(all_lines)))
-        )
+        tops.append(_active_line(axes, scale, line, parts.shift_of(axes, place, len(all_lines))))
         if len(all_lines) == 1:
             means = _over_beta(scale, line, "active_directions")
             line.draw(axes, means, "active directions", **_HOLLOW)

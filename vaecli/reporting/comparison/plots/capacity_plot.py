@@ -27,16 +27,15 @@ def active_against_latent_dim(comparison: Comparison) -> Figure:
     top = most
     all_lines = parts.lines(comparison, LATENT_DIM, least=2)
     for place, line in enumerate(all_lines):
-        shift = parts.sideways_shift(axes, place, len(all_lines))
+        shift = parts.shift_of(axes, place, len(all_lines))
         at = [(z * shift, s) for s in line.settings if (z := as_number(s.values[LATENT_DIM]))]
         for key, style in (("active_units", "--"), ("active_dimensions", "-")):
             means = [(x, mean) for x, s in at if (mean := s.mean(key)) is not None]
             top = max([top, *(mean for _, mean in means)])
             label = line.label or "active dimensions" if style == "-" else None
             line.draw(axes, means, label, linestyle=style)
-        line.dot(
-            axes, [(x, count) for x, s in at for count in s.run_figures("active_dimensions")], 28
-        )
+        dots = [(x, count) for x, s in at for count in s.run_figures("active_dimensions")]
+        line.dot(axes, dots, 28)
     style = {"color": look.SOFT, "linestyle": (0, (1, 2)), "linewidth": 1.3, "zorder": 1}
     axes.plot([fewest, most], [fewest, most], label="all that were offered", **style)
     axes.set_ylim(-0.2, 1.4 * top)

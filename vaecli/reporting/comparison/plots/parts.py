@@ -59,7 +59,7 @@ def lines(comparison: Comparison, *along: str, least: int = 1) -> list[Line]:
     ]
 
 
-def sideways_shift(axes: Axes, place: int, count: int) -> float:
+def shift_of(axes: Axes, place: int, count: int) -> float:
     """The factor that shifts line `place` of `count`, so that none hides another; limits set."""
     low, high = axes.get_xlim()
     return (high / low) ** (0.006 * (place - (count - 1) / 2)) if count <= len(COLOURS) else 1.0
@@ -92,14 +92,8 @@ def fold_label(label: str, characters: int, *, longest: int) -> str:
     longest: of a word, which is cut beyond it.
     """
     words = " ".join(clip_label(word, longest) for word in label.split())
-    lines = textwrap.wrap(
-        words,
-        characters,
-        max_lines=2,
-        placeholder=" …",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    between_words: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    lines = textwrap.wrap(words, characters, max_lines=2, placeholder=" …", **between_words)
     return "\n".join(lines)
 
 

@@ -71,9 +71,8 @@ def rate_distortion_plane(comparison: Comparison, settings: list[Setting], where
         ]
         _by_beta(fig, axes, by_label, betas)
     else:
-        by_label = [
-            (n, runs_of[id(s)]) for n, s in zip(label_settings(settings), settings, strict=True)
-        ]
+        labels = label_settings(settings)
+        by_label = [(n, runs_of[id(s)]) for n, s in zip(labels, settings, strict=True)]
         _by_setting(axes, by_label)
     look.label_axes(axes, "rate, nats per example", "distortion, nats per example")
     parts.legend(fig, axes)
@@ -118,20 +117,16 @@ def _by_beta(
     style = {"s": 52, "linewidths": 0.6, "edgecolors": look.INK, "zorder": 3}
     dots = None
     for place, (label, runs) in enumerate(by_label):
-        points = [
-            (*point, rank[b])
-            for run in runs
-            if (point := _point(run)) and (b := beta_of(run)) is not None
-        ]
+        pairs = [(p, b) for run in runs if (p := _point(run)) and (b := beta_of(run)) is not None]
+        points = [(*point, rank[b]) for point, b in pairs]
         if not points:
             continue
         x, y, colour = zip(*points, strict=True)
         marker = parts.MARKERS[place] if place < len(parts.MARKERS) else "."
         dots = axes.scatter(x, y, c=colour, marker=marker, **colours, **style)
         if label and place < len(parts.MARKERS):
-            axes.scatter(
-                [], [], color=look.SOFT, marker=marker, s=46, label=parts.clip_label(label)
-            )
+            label = parts.clip_label(label)
+            axes.scatter([], [], color=look.SOFT, marker=marker, s=46, label=label)
     if len(by_label) > len(parts.MARKERS):
         axes.scatter([], [], color=look.SOFT, marker=".", s=46, label="other settings")
     if dots is not None:

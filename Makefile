@@ -72,9 +72,12 @@ studies-text: $(INSTALLED)
 tables: $(INSTALLED)
 	$(BIN)/python benchmarks/mitigations.py --data $(DATA)
 
-# The README's screenshots (Chromium has to be there) and the generated tables of docs/options.md.
+# The README's screenshots; Chromium has to be there.
 pictures: $(INSTALLED)
 	$(BIN)/python docs/scripts/screenshots.py
+
+# The generated tables of docs/options.md and docs/diagnosis.md.
+docs-tables: $(INSTALLED)
 	$(BIN)/python docs/scripts/tables.py
 
 # The step beside pythae's. It has an environment of its own on top of .venv, too.

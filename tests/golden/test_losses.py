@@ -23,7 +23,7 @@ def test_losses_are_close_to_the_recorded_ones(runs):
     assert head_now["typed"] == head["typed"], "what is typed has changed: record it anew"
     assert len(rows_now) == len(rows)
     for row, row_now in zip(rows, rows_now, strict=True):
-        assert row_now.keys() == row.keys()
+        assert row_now.keys() >= row.keys()  # a new figure is no change of the old ones
         far = {
             key: (row[key], row_now[key])
             for key in row.keys() - COUNTS
@@ -36,4 +36,9 @@ def test_losses_and_weights_equal_the_recorded_ones_to_the_bit(runs):
     recorded, now = runs
     if now[0]["machine"] != recorded[0]["machine"]:
         pytest.skip(f"closeness was checked, bits not: recorded with {recorded[0]['machine']}")
-    assert now == recorded
+    head, *rows = recorded
+    head_now, *rows_now = now
+    assert head_now == head
+    assert len(rows_now) == len(rows)
+    for row, row_now in zip(rows, rows_now, strict=True):
+        assert {key: row_now.get(key) for key in row} == row

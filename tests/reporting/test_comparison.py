@@ -7,7 +7,7 @@ import math
 import pytest
 from made_runs import make_run
 
-from vaecli.diagnosis.figures import called
+from vaecli.diagnosis.figures import by_key
 from vaecli.reporting.comparison.columns import format_spread
 from vaecli.reporting.comparison.findings import cautions, findings, introduction
 from vaecli.reporting.comparison.groups import collect, spread
@@ -109,18 +109,18 @@ def test_what_has_no_part_in_training_is_never_swept(sweep, key):
 
 
 def test_data_is_known_by_its_digest_wherever_it_lies_and_else_by_its_path(sweep):
-    def at(path, **known):
+    def by_path(path, **known):
         return sweep(config={"data.name": "npz", "data.path": path}, **known)
 
-    at("/here/faces.npz", data_digest="f1")
-    at("/there/faces.npz", data_digest="f1")
-    made = at("/there/cats.npz", data_digest="c1")
+    by_path("/here/faces.npz", data_digest="f1")
+    by_path("/there/faces.npz", data_digest="f1")
+    made = by_path("/there/cats.npz", data_digest="c1")
     found = [(s.values["data"], len(s.runs)) for s in collect(made).settings]
     assert found == [("npz:here/faces.npz", 2), ("npz:there/cats.npz", 1)]
-    made = at("/old/faces.npz", data_digest="f2")
+    made = by_path("/old/faces.npz", data_digest="f2")
     found = [(s.values["data"], len(s.runs)) for s in collect(made).settings]
     assert found == [("npz:here/faces.npz", 2), ("npz:there/cats.npz", 1), ("npz:old/faces.npz", 1)]
-    made = at("/old/faces.npz", data_digest="f3")  # the file was written anew
+    made = by_path("/old/faces.npz", data_digest="f3")  # the file was written anew
     found = [s.values["data"] for s in collect(made).settings]
     assert found[2:] == ["npz:old/faces.npz (f2)", "npz:old/faces.npz (f3)"]
 
@@ -195,8 +195,8 @@ def test_mean_and_sample_deviation_over_seeds_are_those_computed_by_hand(sweep):
     # Mean 9 / 3; deviations -2, -1, 3: 14 / (3 - 1) = 7.
     assert one.figure("rate") == (3.0, pytest.approx(math.sqrt(7.0)), 3)
     assert other.figure("rate") == (0.5, None, 1)
-    assert format_spread(one.figure("rate"), called("rate")) == "3.00 ± 2.65"
-    assert format_spread(other.figure("rate"), called("rate")) == "0.50"
+    assert format_spread(one.figure("rate"), by_key("rate")) == "3.00 ± 2.65"
+    assert format_spread(other.figure("rate"), by_key("rate")) == "0.50"
 
 
 def test_means_are_over_the_runs_that_finished_and_have_the_figure(sweep):
@@ -206,7 +206,7 @@ def test_means_are_over_the_runs_that_finished_and_have_the_figure(sweep):
     (setting,) = collect(made).settings
     assert setting.figure("rate") == (2.0, pytest.approx(math.sqrt(2.0)), 2)
     assert setting.figure("nll") == (10.0, None, 1)
-    assert format_spread(setting.figure("nll"), called("nll"), of=2) == "10.00 (1 of 2)"
+    assert format_spread(setting.figure("nll"), by_key("nll"), of=2) == "10.00 (1 of 2)"
     assert setting.statuses == [("HEALTHY", 2), ("diverged", 1)]
     table = comparison_table(collect(made))
     assert "HEALTHY 2, diverged 1" in table
@@ -222,7 +222,7 @@ def test_what_is_no_finite_number_is_no_figure(sweep, bad):
 
 
 def test_a_count_that_all_seeds_agree_in_stands_alone_and_a_mean_of_counts_has_a_digit():
-    column = called("active_dimensions")
+    column = by_key("active_dimensions")
     assert format_spread(spread([4.0, 4.0]), column) == "4"
     assert format_spread(spread([3.0, 4.0]), column) == "3.5 ± 0.7"
     assert spread([]) is None

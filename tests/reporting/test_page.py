@@ -6,7 +6,7 @@ import pytest
 from made_up import diagnosis, groups, history, linear_vae, old_diagnosis
 from PIL import Image
 
-from vaecli.diagnosis.figures import GROUPS, at
+from vaecli.diagnosis.figures import GROUPS, by_path
 from vaecli.diagnosis.sentences import sentences
 from vaecli.reporting.page.numbers import number, short_number, with_error
 from vaecli.reporting.page.page import write_page
@@ -119,16 +119,16 @@ def test_every_leaf_of_every_group_is_on_the_page_with_a_meaning(write):
             continue
         checked += 1
         if isinstance(leaf, list):
-            assert at(path) is not None
+            assert by_path(path) is not None
             assert all(number(value) in page.text for value in leaf), path
         elif isinstance(leaf, dict):
-            figure = at(path)
+            figure = by_path(path)
             shown = with_error(leaf["value"], leaf["standard_error"])
             explained = f"{figure.explanation}{leaf['estimator']}, test split, n = {leaf['n']}"
             rows = [row[1:] for row in page.rows if row[0].endswith(figure.title)]
             assert [shown, explained] in rows, path
         else:
-            assert path == "prediction.sentence" or at(path) is not None
+            assert path == "prediction.sentence" or by_path(path) is not None
             assert number(leaf) in page.text, path
     assert checked > 40
     assert all(GROUPS[key] in page.text for key in found)

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from vaecli.evaluation.measures import MEASURES
 from vaecli.reporting.plots.run_plots import Pictures
 
 
@@ -41,7 +42,8 @@ def history(*, rows=12, latent_dim=8, alive=4):
                 "train_rate": rate,
             }
         )
-    return made
+    new = {measure.__name__: 0.5 for measure in MEASURES}  # of figures that are not named above
+    return [new | row for row in made]
 
 
 def estimate(value, standard_error=None, estimator="made up", n=360):
@@ -172,7 +174,7 @@ def old_diagnosis(**shape):
 
 def diagnosis(*, latent_dim=8, alive=4, saturated=False):
     kl = [1.5 / (j + 1) + 0.1 if j < alive else 0.0001 for j in range(latent_dim)]
-    return {
+    flat = {
         "status": "FULL COLLAPSE" if not alive else "HEALTHY",
         "active_dimensions": alive,
         "total_dimensions": latent_dim,
@@ -191,7 +193,9 @@ def diagnosis(*, latent_dim=8, alive=4, saturated=False):
         "warnings": ["Rate is not information."],
         "verdict": [f"{alive} of {latent_dim} dimensions are active."],
         "next_commands": [["vae-train strategy=free_bits", "keeps a floor under the KL"]],
-    } | groups(kl, saturated=saturated)
+    }
+    flat = {measure.__name__: 0.5 for measure in MEASURES} | flat  # figures that are new
+    return flat | groups(kl, saturated=saturated)
 
 
 def pictures(*, latent_dim=8, channels=1, labels=True, dims=3, seed=0):

@@ -35,6 +35,8 @@ def parse_flags(flags: list[str]) -> Namespace:
     def refuse(words: str) -> NoReturn:
         raise refused_flags(flags, words)
 
+    if any(flag.startswith("--experimental-rerun") for flag in flags):
+        refuse("--experimental-rerun needs Hydra's own files; type vae-train resume=DIR instead")
     parser = get_args_parser()
     setattr(parser, "error", refuse)  # noqa: B010 - argparse itself would print the usage of all
     return parser.parse_args(flags)

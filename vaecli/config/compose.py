@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_automatic_config_search_path
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,13 +32,12 @@ from omegaconf.errors import OmegaConfBaseException
 from vaecli.config.arguments import (
     key_of,
     parse_flags,
-    quoted,
     split,
     sweeps,
 )
-from vaecli.config.inside import INSIDE
 from vaecli.config.job import Job
 from vaecli.config.refusals import refusing
+from vaecli.config.sweep_inside import INSIDE
 from vaecli.core.errors import require
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -43,7 +45,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(p / "configs" for p in (PACKAGE, PACKAGE.parent) if (p / "configs").is_dir())
 
 LONGEST_NAME = 120  # of a sweep's run directory
-SEARCH_PATH = "hydra.searchpath"
 # The extra of vaecli that installs a launcher's plugin.
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
@@ -79,8 +80,8 @@ def compose(arguments: list[str], *, resumed: bool = False) -> Composition | Non
         if not _asks_for_jobs(named):
             run_hydra(flags, overrides, lambda _: None)
             return None
-        with _loader(named, overrides) as (loader, searched):
-            return _composed(arguments, loader, named, searched)
+        with _loader(named) as loader:
+            return _composed(arguments, loader, named)
 
 
 def run_hydra(flags: list[str], overrides: list[str], task: Callable[[DictConfig], Any]) -> None:
@@ -151,32 +152,28 @@ def _asks_for_jobs(named: Namespace) -> bool:
 
 
 @contextmanager
-def _loader(named: Namespace, overrides: list[str]) -> Iterator[tuple[ConfigLoader, list[str]]]:
-    """Hydra's loader, and the override that makes it look into --config-dir as well."""
-    searched: list[str] = []
+def _loader(named: Namespace) -> Iterator[ConfigLoader]:
+    """Hydra's loader of the configs that the flags name, as `hydra.main` makes it.
+
+    Hydra's own `compose` would look into --config-dir only after it has found the main config.
+    """
+    main = str(Path(named.config_path or CONFIGS).absolute())
+    search_path = create_automatic_config_search_path(None, None, main)
     if named.config_dir is not None:
         directory = os.path.abspath(named.config_dir)
         if not os.path.isdir(directory):
             raise SearchPathException(f"Additional config directory '{directory}' not found")
-        typed = [o.partition("=")[2] for o in overrides if key_of(o) == SEARCH_PATH][:1]
-        more = [item.strip("[]") for item in typed if item.strip("[] ")]
-        paths = ",".join([_quoted_url(directory), *more])
-        searched = [f"{SEARCH_PATH}=[{paths}]"]
-    main = str(Path(named.config_path or CONFIGS).absolute())
-    with hydra.initialize_config_dir(main, job_name="vae-train", version_base="1.3"):
-        yield GlobalHydra.instance().config_loader(), searched
+        search_path.prepend("command-line", f"file://{directory}", SearchPathQuery("schema"))
+    loader = Hydra.create_main_hydra2("vae-train", search_path).config_loader
+    try:
+        yield loader
+    finally:
+        GlobalHydra.instance().clear()
 
 
-def _quoted_url(directory: str) -> str:
-    return "'file://" + quoted(Path(directory))[1:]
-
-
-def _composed(
-    arguments: list[str], loader: ConfigLoader, named: Namespace, searched: list[str]
-) -> Composition:
-    typed = split(arguments)[1]
+def _composed(arguments: list[str], loader: ConfigLoader, named: Namespace) -> Composition:
+    overrides = split(arguments)[1]
     name = named.config_name or "config"
-    overrides = [*searched, *typed]
     with _launchers_named():
         if not _is_sweep(loader, name, overrides, asked=named.multirun):
             config = loader.load_configuration(name, overrides, RunMode.RUN)
@@ -190,7 +187,7 @@ def _composed(
     configs = named.config_dir
     composition = Composition(
         arguments,
-        jobs=_jobs(loader, master, typed, sweep) if own_sweeper else None,
+        jobs=_jobs(loader, master, overrides, sweep) if own_sweeper else None,
         sweep=sweep,
         launcher=str(master.hydra.runtime.choices.get("hydra/launcher")),
         here=own_launcher and own_sweeper,
@@ -280,6 +277,8 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 def _job(
     config: DictConfig, overrides: list[str], directory: Path, sweep: Path | None = None
 ) -> Job:
+    resume = config.get("resume")
+    require(resume is None, "resume", resume, "has to be typed plainly", "vae-train resume=DIR")
     inside = config.sweep.inside if "sweep" in config else None
     return Job(overrides, OmegaConf.to_yaml(config), directory, sweep, inside)
 

@@ -25,7 +25,7 @@ def show_help(arguments: list[str], header: str, footer: str) -> None:
     A swept key has no single value, so it is shown as it is without the sweep.
 
     Hydra's own help takes twice as long: it copies its registry for every group.
-    Raises one of REFUSALS for what does not compose.
+    Raises UsageError for what does not compose.
     """
     flags, overrides = split(arguments)
     own = values(flags, *CONFIG_DIRECTORY)

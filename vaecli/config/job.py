@@ -25,7 +25,7 @@ class Job:
     runs: int = 1  # how many it leaves behind; more if it is a sweep
     by_clock: bool = False  # the directory is named by the time: if it is taken, the next one does
     resume: bool = False  # go on with the run that the directory holds
-    step_back: bool = False  # go on from the checkpoint before the last one: its stack must
+    step_back: bool = False  # go on from the checkpoint before the last one, as its stack does
 
     @cached_property
     def config(self) -> Config:

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from vaecli.config.arguments import key_of, quoted, split
-from vaecli.config.inside import INSIDE
+from vaecli.config.sweep_inside import INSIDE
 from vaecli.config.yaml_files import read_yaml
 from vaecli.core.errors import UsageError
 from vaecli.core.untrusted import require_own_files

@@ -1,4 +1,4 @@
-"""From Hydra's composition to typed, validated objects: the only room that knows OmegaConf."""
+"""From Hydra's composition to typed, validated objects."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaecli.config.inside import inner
 from vaecli.config.options import find
+from vaecli.config.sweep_inside import inner
 from vaecli.core.errors import UsageError, require
 from vaecli.data.sets.base import Data, DataSet
 from vaecli.diagnosis.settings import DiagnosisConfig

@@ -8,11 +8,14 @@ A figure without an entry is shown in the report under its own key.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 DEFAULT_THRESHOLD = 0.01  # nats, of an active dimension
-FIRST_TO_GO = 0  # rank on the console
-ALWAYS = 100
+ALWAYS = 100  # rank of a figure that the console never drops
+
+
+# Places beside the report: a tile at its top; a curve, or a final figure, of TensorBoard; LaTeX.
+Place = Literal["tile", "curve", "final", "latex"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,9 @@ class Figure:
     heading: str = ""  # column on the comparison's page; the title if it is empty
     digits: int = 2  # behind the point, in the comparison
     sign: int = 1  # -1: the comparison shows the negative
-    rank: int = FIRST_TO_GO  # a console that is too narrow drops the lowest rank first
+    rank: int = 0  # a console that is too narrow drops the lowest rank first
     if_constant: bool = True  # the console shows it even if all runs agree
-    shown_in: tuple[str, ...] = ()  # of: tile, curve, final (TensorBoard), latex
+    shown_in: tuple[Place, ...] = ()
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -489,12 +492,12 @@ THEORY = {
 }
 
 
-def at(path: str) -> Figure | None:
+def by_path(path: str) -> Figure | None:
     """The entry of the figure at `path` of diagnosis.json; None if it has none."""
     return next((figure for figure in FIGURES if path and figure.path == path), None)
 
 
-def called(key: str) -> Figure | None:
+def by_key(key: str) -> Figure | None:
     """The entry of the figure whose key is `key`; None if there is none."""
     return next((figure for figure in FIGURES if key and figure.key == key), None)
 
@@ -509,6 +512,6 @@ def summarised() -> tuple[Figure, ...]:
     return tuple(figure for figure in FIGURES if figure.key and figure.path and figure.sign > 0)
 
 
-def shown_in(where: str) -> tuple[Figure, ...]:
+def shown_in(where: Place) -> tuple[Figure, ...]:
     """The figures whose entry names `where`: tile, curve, final or latex."""
     return tuple(figure for figure in FIGURES if where in figure.shown_in)

@@ -53,7 +53,7 @@ class Run:
     """
 
     def __init__(self, attempt: Attempt, bar: StackBar | None = None):
-        """Build the model and open the records. Raises UsageError for a strange checkpoint.
+        """Build the model and open the records. Raises UsageError if the checkpoint does not fit.
 
         bar: of the stack that the run is trained in.
         """

@@ -16,7 +16,7 @@ import yaml
 from vaecli.config.identity import flat
 from vaecli.core.rundir import SUMMARY, RunState, read_rows
 from vaecli.core.untrusted import glance, yaml_text
-from vaecli.diagnosis.figures import FIGURES, called
+from vaecli.diagnosis.figures import FIGURES, by_key
 from vaecli.diagnosis.reading import value
 
 UNREADABLE = "unreadable"  # the state of a run whose summary cannot be read
@@ -95,7 +95,7 @@ class RunRecord:
 
         key: as in the catalogue of figures.
         """
-        entry = called(key)
+        entry = by_key(key)
         if entry is not None and entry.sign < 0:
             positive = next(e.key for e in FIGURES if e.path == entry.path and e.sign > 0)
             figure = self.figure(positive)

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from vaecli.core.errors import printable
-from vaecli.diagnosis.figures import ALWAYS, Figure, called, compared
+from vaecli.diagnosis.figures import ALWAYS, Figure, by_key, compared
 from vaecli.reporting.comparison.columns import (
     UNIT,
     format_ending,
@@ -60,7 +60,7 @@ def comparison_table(comparison: Comparison) -> str:
     lines.insert(1, "-" * max(map(len, lines)))
     if left_out:
         lines.append(f"For want of room without: {', '.join(left_out)}.")
-    updates = [called(key) for key in ("encoder_updates", "decoder_updates")]
+    updates = [by_key(key) for key in ("encoder_updates", "decoder_updates")]
     counts = [
         (figure, shared_figure(comparison, figure.key)) for figure in updates if figure is not None
     ]

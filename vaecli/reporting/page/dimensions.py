@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vaecli.diagnosis.figures import FIGURES, at
+from vaecli.diagnosis.figures import FIGURES, by_path
 from vaecli.diagnosis.reading import leaf
 from vaecli.reporting.page.numbers import or_lowest, title_of
 from vaecli.reporting.page.rows import is_column, provenance
@@ -57,7 +57,7 @@ def _lists(group: dict, dimensions: int, path: str = "") -> Iterator[tuple[str, 
 
 
 def _column(diagnosis: dict, path: str, figures: list) -> Column:
-    figure = at(path)
+    figure = by_path(path)
     name = title_of(path.split(".")[-1].removesuffix("_per_dim"))
     name, meaning = (name, "") if figure is None else (figure.title, figure.explanation)
     if path != _RISE:

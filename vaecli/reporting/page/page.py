@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaecli.core.atomic import write_text
-from vaecli.diagnosis.figures import at, shown_in
+from vaecli.diagnosis.figures import by_path, shown_in
 from vaecli.diagnosis.reading import information_bounds, leaf, value
 from vaecli.reporting.page.dimensions import dimension_table
 from vaecli.reporting.page.numbers import or_lowest, short_number, title_of
@@ -113,7 +113,7 @@ def _tiles(diagnosis: dict) -> list[Tile]:
 
 
 def _title(key: str) -> str:
-    figure = at(key)
+    figure = by_path(key)
     return title_of(key) if figure is None else figure.title
 
 

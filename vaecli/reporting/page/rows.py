@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vaecli.diagnosis.figures import FIGURES, GROUPS, THEORY, at
+from vaecli.diagnosis.figures import FIGURES, GROUPS, THEORY, by_path
 from vaecli.diagnosis.reading import leaf, value
 from vaecli.diagnosis.sentences import sentences
 from vaecli.reporting.page.numbers import number, title_of, with_error
@@ -136,7 +136,7 @@ def provenance(estimate: dict) -> str:
 
 
 def _name_and_meaning(path: str) -> tuple[str, str]:
-    figure = at(path)
+    figure = by_path(path)
     if figure is None:
         return title_of(path.rpartition(".")[2]), ""
     return figure.title, figure.explanation

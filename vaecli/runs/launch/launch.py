@@ -10,12 +10,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vaecli.config.arguments import key_of, split
+from vaecli.config.arguments import key_of, quoted, split
 from vaecli.config.compose import Composition, compose, run_hydra
-from vaecli.config.inside import INSIDE, overrides_of
 from vaecli.config.job import Job
 from vaecli.config.resume import SWEEP, Resumed
 from vaecli.config.schema import Config, read
+from vaecli.config.sweep_inside import INSIDE, overrides_of
 from vaecli.core.errors import FAILED, INTERRUPTED, UsageError, require
 from vaecli.core.rundir import SUMMARY, RunState, has_begun, remove_empty
 from vaecli.core.untrusted import glance
@@ -154,8 +154,7 @@ def _begun(sweep: Path) -> dict[str, Path]:
 def _pinned(arguments: list[str], directory: Path) -> list[str]:
     """Arguments with the sweep's directory fixed: another machine has another time and place."""
     kept = [argument for argument in arguments if key_of(argument) != "hydra.sweep.dir"]
-    quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-    return [*kept, f"hydra.sweep.dir='{quoted}'"]
+    return [*kept, f"hydra.sweep.dir={quoted(directory)}"]
 
 
 def _leave_nothing(directory: Path) -> None:

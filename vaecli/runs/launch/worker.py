@@ -10,12 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vaecli.config.compose import job_of
-from vaecli.config.inside import overrides_of
 from vaecli.config.job import Job
+from vaecli.config.sweep_inside import overrides_of
 from vaecli.core.errors import UsageError
 from vaecli.core.rundir import SUMMARY, RunDirectory, RunState, never_began
 from vaecli.reporting.comparison.runs import find_runs
-from vaecli.runs.launch.inside import run_inside
+from vaecli.runs.launch.subsweep import run_inside
 from vaecli.runs.sweep.run_all import run_now
 
 LONGEST_REASON = 300

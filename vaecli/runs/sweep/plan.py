@@ -62,7 +62,7 @@ def plan(entries: list[Prepared]) -> list[Group]:
 
 
 def in_lockstep(entries: list[Prepared]) -> list[list[Prepared]]:
-    """The runs of a stack that was, by where they go on from: a stack moves in lockstep.
+    """The runs of an earlier stack, grouped by the update from which they go on.
 
     Its checkpoints are written one run after another. If it was killed in between, the runs whose
     checkpoint was written go one back: in a smaller stack the others would be rounded differently.

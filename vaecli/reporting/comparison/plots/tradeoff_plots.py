@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaecli.diagnosis.figures import called
+from vaecli.diagnosis.figures import by_key
 from vaecli.reporting.comparison.columns import format_figure
 from vaecli.reporting.comparison.groups import BETA, Comparison, Setting, beta_of, label_settings
 from vaecli.reporting.comparison.plots import parts
@@ -154,7 +154,7 @@ def ranked(where: str, settings: list[Setting]) -> Figure:
 def _ranking(axes: Axes, settings: list[Setting], key: str) -> None:
     """One panel of a ranking: a row a setting, a dot a run, a bar at the mean."""
     is_order = key == "validation_loss"
-    figure = called(key)
+    figure = by_key(key)
     assert figure is not None, key
     values = [value for setting in settings for value in setting.run_figures(key)]
     # Figures beside the loss have a zero that means something.

@@ -10,14 +10,13 @@ import threading
 import time
 from pathlib import Path
 
-import yaml
-
-from vaecli.config.resume import SWEEP, quoted
-from vaecli.core.untrusted import yaml_text
+from vaecli.config.arguments import quoted
+from vaecli.config.resume import SWEEP
+from vaecli.config.yaml_files import read_yaml
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 ENTRY = """\
-from vaecli.runs.launch.inside import follow_parent
+from vaecli.runs.launch.subsweep import follow_parent
 follow_parent()
 from vaecli.train import main
 main()
@@ -31,7 +30,7 @@ def run_inside(overrides: list[str], directory: Path, flags: list[str]) -> int:
     ended otherwise, so is the sweep.
     """
     if (directory / SWEEP).is_file():
-        saved = yaml.safe_load(yaml_text(directory / SWEEP)) or []
+        saved = read_yaml(directory / SWEEP) or []
         where = [f"resume={directory}"]
         overrides = [o for o in overrides if o not in saved]
     else:

@@ -22,7 +22,12 @@ def own(tmp_path):
         ("model=cnn", "strategy=free_bits", "strategy.free_nats=0.5"),
         ("strategy=[encoder_steps,free_bits]", "schedule=linear", "seed=3"),
         ("~likelihood", "+likelihood@likelihood=gaussian"),
-        ("hydra.run.dir=somewhere", "data.root='a b'", "trainer.clip=${schedule.beta}"),
+        (
+            "hydra.run.dir=somewhere",
+            "data=mnist",
+            "data.root='a b'",
+            "trainer.clip=${schedule.beta}",
+        ),
         ("--config-dir", "OWN", "model=mine"),
         ("--config-dir=OWN", "--config-name=mine", "trainer=fast"),
     ],

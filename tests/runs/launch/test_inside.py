@@ -14,7 +14,6 @@ def states(directory):
     ]
 
 
-@pytest.mark.slow
 def test_jobs_that_are_sweeps_run_one_after_another_and_a_resume_finds_them(train, tmp_path, smoke):
     where = ("hydra.sweep.dir=sweep",)
     typed = ("-m", "model.latent_dim=4,6", "sweep.inside='seed=0,1'", *smoke)
@@ -31,7 +30,6 @@ def test_jobs_that_are_sweeps_run_one_after_another_and_a_resume_finds_them(trai
     assert {p: after[p] for p in before} == before  # finished runs are left as they are
 
 
-@pytest.mark.slow
 def test_sigterm_reaches_the_sweep_inside_and_ends_the_one_around_it(tmp_path):
     sweep = tmp_path / "sweep"
     command = [
